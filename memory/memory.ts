@@ -1,0 +1,75 @@
+/**
+ * What a start method has to supply: memory, and sleeping and waking on a word.
+ * Everything else (locks, queues, pools) is written once, above this interface.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+
+/** The start method whose participants share an arena. */
+export type MemoryKind = "spawn" | "worker";
+
+/** How to reach an arena from another participant; plain data. */
+export type MemoryHandle =
+  | { readonly kind: "spawn"; readonly pid: number; readonly fd: number }
+  | { readonly kind: "worker"; readonly buffer: SharedArrayBuffer };
+
+/**
+ * Shared memory and the two ways to sleep on a word of it.
+ *
+ * A sleeper compares and sleeps in one step: if the word no longer holds what it
+ * expects, it does not sleep. That is what makes "look, then sleep" safe: a
+ * waker changes the word before it wakes.
+ */
+export interface Memory {
+  /** Whose participants it serves. */
+  readonly kind: MemoryKind;
+  /** The whole range; offsets count from its start. */
+  readonly buffer: ArrayBufferLike;
+  /** Bytes reserved; a power of two. */
+  readonly byteLength: number;
+  /**
+   * Makes the bytes below `end` usable.
+   *
+   * @throws {RangeError} If that is more than was reserved.
+   */
+  commit(end: number): void;
+  /** Whether {@linkcode Memory.discard} does anything. */
+  readonly discards: boolean;
+  /** Gives pages back to the system: they cost nothing and read as zero. */
+  discard(offset: number, byteLength: number): void;
+  /** Sleeps until woken or until the word differs from `expected`. */
+  sleep(words: Int32Array, index: number, expected: number): Promise<void>;
+  /** The same, blocking the thread, for at most `ms`. */
+  sleepSync(
+    words: Int32Array,
+    index: number,
+    expected: number,
+    ms: number,
+  ): void;
+  /** Wakes whoever sleeps on the word, in either way. */
+  wake(words: Int32Array, index: number): void;
+  /** Keeps the program alive while `on`; called only on changes. */
+  keepAlive(on: boolean): void;
+  /** Whether a process has ended, told without waiting for any event. */
+  hasEnded(pid: number): boolean;
+  /** How others attach. */
+  handle(): MemoryHandle;
+}
+
+/**
+ * The sizes to reserve, largest first. 64 GiB of addresses cost nothing; a
+ * system that limits address space (`ulimit -v`) gets what it allows.
+ */
+export const RESERVATIONS: readonly number[] = [36, 34, 32, 30, 28].map(
+  (bits) => 2 ** bits,
+);
+
+/** A nap for the losers of a short race, on a word nobody else knows. */
+const NAP: Int32Array = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread for a moment. */
+export function nap(ms: number): void {
+  Atomics.wait(NAP, 0, 0, ms);
+}

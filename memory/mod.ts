@@ -1,0 +1,29 @@
+/**
+ * Shared words and bytes: to allocate, attach, wait and wake; who is alive, and
+ * what the dead leave behind. Internal: nothing here is part of the public
+ * contract.
+ *
+ * @module
+ */
+export { Arena, keyOf } from "./arena.ts";
+export type { ArenaHandle } from "./arena.ts";
+export type { Heap } from "./heap.ts";
+export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
+export type { Participants, Standing } from "./participants.ts";
+export {
+  DEFAULT_MAX_BYTES,
+  LONGEST_MESSAGE,
+  Ring,
+  RING_BYTES,
+} from "./ring.ts";
+export type { Message, RingLimits } from "./ring.ts";
+export { checkedTimeout, NOT_YET, TIMED_OUT } from "./waiting.ts";
+export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
+export {
+  S_BIRTH,
+  S_EXIT_NOTE,
+  S_IDENT,
+  S_LOCKS_HELD,
+  S_PARENT,
+  S_PID,
+} from "./layout.ts";

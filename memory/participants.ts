@@ -1,0 +1,253 @@
+/**
+ * Who takes part in an arena, and who has died.
+ *
+ * Each process or worker thread owns one slot of the table in the arena. Its
+ * **token** (generation and slot in one positive int32) is what is written into a
+ * lock to say who has it: tokens are not reused for half a million starts of
+ * the same slot, so an old token is recognised as *gone* even after its slot has
+ * a new owner.
+ *
+ * The life of a slot:
+ *
+ * ```
+ *   FREE --claim()--> RESERVED --enter()--> ALIVE --leave()--> LEFT ---+
+ *    ^                    |                   |                        |
+ *    |                    +------ bury() -----+--- bury() --> DEAD     |
+ *    +------------------------ release() ---------------------+--------+
+ * ```
+ *
+ * The parent claims the slot before its child starts, so that a child which dies
+ * before its first instruction is buried like any other. Whoever started a child
+ * learns of its end and calls {@linkcode Participants.bury}: what the dead held is
+ * *abandoned* from then on, its wait entries are cleared, a wake-up it had been
+ * given is passed on, and everybody who waits looks again.
+ *
+ * A participant that leaves in good order while it holds locks keeps them held
+ * (another process may release them), so its slot is not used again.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import * as at from "./layout.ts";
+import type { Memory } from "./memory.ts";
+
+/** What is known of the holder of a token. */
+export type Standing = "alive" | "left" | "dead";
+
+/** The table of participants of one arena, seen by one of them. */
+export class Participants {
+  readonly #words: Int32Array;
+  readonly #memory: Memory;
+
+  /**
+   * Opens the table.
+   *
+   * @param words The header and the table, as words.
+   * @param memory The memory it lies in.
+   */
+  constructor(words: Int32Array, memory: Memory) {
+    this.#words = words;
+    this.#memory = memory;
+  }
+
+  /**
+   * Takes a free slot for a participant that is about to start.
+   *
+   * @param parent Token of the one that starts it, 0 if nobody does.
+   * @returns Its token.
+   * @throws {RangeError} If all slots are in use.
+   */
+  claim(parent: number): number {
+    const words = this.#words;
+    // Lowest first: wakers look through all slots below the highest ever used.
+    for (let slot = 0; slot < at.SLOTS; slot++) {
+      const base = slotWord(slot);
+      const was = Atomics.compareExchange(
+        words,
+        base + at.S_STATE,
+        at.SLOT_FREE,
+        at.SLOT_RESERVED,
+      );
+      if (was !== at.SLOT_FREE) continue;
+      const generation =
+        (Atomics.load(words, base + at.S_GENERATION) % (at.GENERATIONS - 1)) +
+        1;
+      for (let i = at.S_PID; i < at.SLOT_WORDS; i++) words[base + i] = 0;
+      words[base + at.S_PARENT] = parent;
+      words[base + at.S_IDENT] = Atomics.add(words, at.H_SERIAL, 1) + 1;
+      Atomics.store(words, base + at.S_GENERATION, generation);
+      raise(words, at.H_SLOTS_USED, slot + 1);
+      return (generation << at.TOKEN_SLOT_BITS) | slot;
+    }
+    throw new RangeError(
+      `Cannot start another process as ${at.SLOTS} are alive`,
+    );
+  }
+
+  /**
+   * Says that the owner of the slot runs now.
+   *
+   * @param token Its token.
+   * @param pid The process it runs in.
+   */
+  enter(token: number, pid: number): void {
+    const base = slotWord(slotOf(token));
+    this.#words[base + at.S_PID] = pid;
+    Atomics.store(this.#words, base + at.S_STATE, at.SLOT_ALIVE);
+  }
+
+  /**
+   * Says that the owner ends in good order: what it holds stays held.
+   *
+   * @param token Its token.
+   */
+  leave(token: number): void {
+    const base = slotWord(slotOf(token));
+    Atomics.store(this.#words, base + at.S_STATE, at.SLOT_LEFT);
+  }
+
+  /**
+   * Says that the owner is about to be ended by force. A mutex it holds may be
+   * taken from it once it has had time to stop.
+   *
+   * @param token Its token.
+   */
+  condemn(token: number): void {
+    if (!this.isCurrent(token)) return;
+    this.#store(token, at.S_ENDING, 1);
+  }
+
+  /**
+   * Marks the end of a participant; the caller has seen it end. Freeing its slot
+   * is a second step (`release`), after its wait entries have been cleared.
+   *
+   * @param token Its token.
+   */
+  markEnded(token: number): void {
+    if (!this.isCurrent(token)) return;
+    const base = slotWord(slotOf(token));
+    const state = Atomics.load(this.#words, base + at.S_STATE);
+    if (state === at.SLOT_LEFT) return;
+    Atomics.store(this.#words, base + at.S_STATE, at.SLOT_DEAD);
+  }
+
+  /**
+   * Frees the slot of an ended participant for the next one, unless locks are
+   * still held in its name.
+   *
+   * @param token Its token.
+   */
+  release(token: number): void {
+    if (!this.isCurrent(token)) return;
+    const base = slotWord(slotOf(token));
+    const state = Atomics.load(this.#words, base + at.S_STATE);
+    if (
+      state === at.SLOT_LEFT &&
+      Atomics.load(this.#words, base + at.S_LOCKS_HELD) > 0
+    ) {
+      return;
+    }
+    Atomics.store(this.#words, base + at.S_STATE, at.SLOT_FREE);
+  }
+
+  /**
+   * What is known of a token's owner. A token of an earlier generation is dead:
+   * it either crashed, or left without holding anything.
+   *
+   * @param token A token found in shared memory.
+   * @returns Its standing.
+   */
+  standing(token: number): Standing {
+    if (!this.isCurrent(token)) return "dead";
+    const base = slotWord(slotOf(token));
+    switch (Atomics.load(this.#words, base + at.S_STATE)) {
+      case at.SLOT_RESERVED:
+      case at.SLOT_ALIVE:
+        return "alive";
+      case at.SLOT_LEFT:
+        return "left";
+      default:
+        return "dead";
+    }
+  }
+
+  /**
+   * Whether the owner can no longer run, told without waiting for any event: for
+   * those who cannot return to their event loop to hear of it.
+   *
+   * @param token A token found in shared memory.
+   * @returns `true` if it is certain.
+   */
+  isStopped(token: number): boolean {
+    if (this.standing(token) !== "alive") return true;
+    const base = slotWord(slotOf(token));
+    if (Atomics.load(this.#words, base + at.S_ENDING) === 1) return true;
+    const pid = Atomics.load(this.#words, base + at.S_PID);
+    return pid !== 0 && this.#memory.hasEnded(pid);
+  }
+
+  /** A word of the owner's slot. */
+  load(token: number, word: number): number {
+    return Atomics.load(this.#words, slotWord(slotOf(token)) + word);
+  }
+
+  /** Sets a word of the slot of a participant that this one has claimed. */
+  store(token: number, word: number, value: number): void {
+    this.#store(token, word, value);
+  }
+
+  /** Adds to a word of the slot. */
+  add(token: number, word: number, value: number): number {
+    return Atomics.add(this.#words, slotWord(slotOf(token)) + word, value);
+  }
+
+  /**
+   * The tokens of all that run or are about to.
+   *
+   * @returns Their tokens, by slot.
+   */
+  alive(): number[] {
+    const tokens: number[] = [];
+    const used = Atomics.load(this.#words, at.H_SLOTS_USED);
+    for (let slot = 0; slot < used; slot++) {
+      const base = slotWord(slot);
+      const state = Atomics.load(this.#words, base + at.S_STATE);
+      if (state !== at.SLOT_ALIVE && state !== at.SLOT_RESERVED) continue;
+      const generation = Atomics.load(this.#words, base + at.S_GENERATION);
+      tokens.push((generation << at.TOKEN_SLOT_BITS) | slot);
+    }
+    return tokens;
+  }
+
+  /** Whether the token's slot has not been claimed again since. */
+  isCurrent(token: number): boolean {
+    const base = slotWord(slotOf(token));
+    return Atomics.load(this.#words, base + at.S_GENERATION) ===
+      token >>> at.TOKEN_SLOT_BITS;
+  }
+
+  #store(token: number, word: number, value: number): void {
+    Atomics.store(this.#words, slotWord(slotOf(token)) + word, value);
+  }
+}
+
+/** The slot a token names. */
+export function slotOf(token: number): number {
+  return token & (at.SLOTS - 1);
+}
+
+/** Index of the first word of a slot. */
+export function slotWord(slot: number): number {
+  return at.TABLE_WORD + slot * at.SLOT_WORDS;
+}
+
+/** Raises a word to at least `value`. */
+function raise(words: Int32Array, index: number, value: number): void {
+  let seen = Atomics.load(words, index);
+  while (seen < value) {
+    const was = Atomics.compareExchange(words, index, seen, value);
+    if (was === seen) return;
+    seen = was;
+  }
+}

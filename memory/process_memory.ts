@@ -1,0 +1,208 @@
+/**
+ * Memory shared between processes on Linux: a `memfd`, mapped by every process
+ * of the program, with futexes to sleep.
+ *
+ * A memfd has no name, so nothing is left behind however the program ends; the
+ * kernel frees it with its last mapping. Another process opens it through
+ * `/proc/<pid>/fd/<n>` of any process that has it.
+ *
+ * **Sleeping.** `sleep()` is a nonblocking FFI call: it occupies one of Deno's
+ * 32 blocking threads for as long as it lasts, which is why `waiting.ts` has one
+ * such call per process at most.
+ *
+ * **Never unmapped.** A typed array may outlive every reference we know of, and
+ * touching unmapped memory kills the process. The mapping ends with it.
+ *
+ * Runs in the parent and in the child, on Linux.
+ *
+ * @module
+ */
+import { cString, errno, libc, SYS_FUTEX } from "./_libc.ts";
+import type { Libc } from "./_libc.ts";
+import type { Memory, MemoryHandle } from "./memory.ts";
+import { RESERVATIONS } from "./memory.ts";
+
+const MFD_CLOEXEC = 1;
+const O_RDWR = 2;
+const O_CLOEXEC = 0o2000000;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_NORESERVE = 0x4000;
+const FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+const EVERYBODY = 0x7fff_ffff;
+/** How much of `/proc/<pid>/stat` holds the state: the name is 16 bytes. */
+const STAT_BYTES = 128;
+
+/** See the module. */
+export class ProcessMemory implements Memory {
+  readonly kind = "spawn" as const;
+  readonly discards = true;
+  readonly buffer: ArrayBuffer;
+  readonly byteLength: number;
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #base: number;
+  readonly #timespec = new BigInt64Array(2);
+  readonly #stat = new Uint8Array(STAT_BYTES);
+
+  private constructor(symbols: Libc, fd: number, byteLength: number) {
+    const pointer = symbols.mmap(
+      0n,
+      BigInt(byteLength),
+      PROT_READ_WRITE,
+      MAP_SHARED | MAP_NORESERVE,
+      fd,
+      0n,
+    );
+    // MAP_FAILED is -1, not null.
+    const address = pointer === null
+      ? -1n
+      : BigInt.asIntN(64, Deno.UnsafePointer.value(pointer));
+    if (pointer === null || address === -1n) {
+      throw new RangeError(
+        `Cannot map ${byteLength} bytes of shared memory: error ${errno()}`,
+      );
+    }
+    this.#libc = symbols;
+    this.#fd = fd;
+    this.#base = Number(address);
+    this.buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, byteLength);
+    this.byteLength = byteLength;
+  }
+
+  /** Reserves a new range. */
+  static create(): ProcessMemory {
+    const symbols = libc();
+    const fd = symbols.memfd_create(
+      cString("multiprocessing"),
+      MFD_CLOEXEC,
+    );
+    if (fd < 0) {
+      throw new Error(`Cannot create shared memory: error ${errno()}`);
+    }
+    let refusal: unknown;
+    for (const byteLength of RESERVATIONS) {
+      try {
+        if (symbols.ftruncate(fd, BigInt(byteLength)) !== 0) {
+          throw new RangeError(`Cannot reserve memory: error ${errno()}`);
+        }
+        return new ProcessMemory(symbols, fd, byteLength);
+      } catch (error) {
+        refusal = error; // less address space than that: ask for less
+      }
+    }
+    symbols.close(fd);
+    throw refusal;
+  }
+
+  /** Opens the range that another process has. */
+  static attach(pid: number, fd: number, byteLength: number): ProcessMemory {
+    const symbols = libc();
+    const own = symbols.open(
+      cString(`/proc/${pid}/fd/${fd}`),
+      O_RDWR | O_CLOEXEC,
+    );
+    if (own < 0) {
+      throw new Error(
+        `Cannot open the shared memory of process ${pid}: error ${errno()}`,
+      );
+    }
+    return new ProcessMemory(symbols, own, byteLength);
+  }
+
+  commit(end: number): void {
+    if (end > this.byteLength) {
+      throw new RangeError(
+        `Cannot take more shared memory as all ${this.byteLength} bytes are in use`,
+      );
+    }
+  }
+
+  discard(offset: number, byteLength: number): void {
+    const failed = this.#libc.fallocate(
+      this.#fd,
+      FALLOC_PUNCH_HOLE_KEEP_SIZE,
+      BigInt(offset),
+      BigInt(byteLength),
+    ) !== 0;
+    // A sandbox may forbid the call; what it promises must hold all the same.
+    if (failed) new Uint8Array(this.buffer, offset, byteLength).fill(0);
+  }
+
+  async sleep(
+    words: Int32Array,
+    index: number,
+    expected: number,
+  ): Promise<void> {
+    await this.#libc.futexNonblocking(
+      SYS_FUTEX,
+      BigInt(this.#address(words, index)),
+      FUTEX_WAIT,
+      expected,
+      0n,
+      0n,
+      0,
+    );
+  }
+
+  sleepSync(
+    words: Int32Array,
+    index: number,
+    expected: number,
+    ms: number,
+  ): void {
+    const nanoseconds = Math.max(1, Math.round(ms * 1e6));
+    this.#timespec[0] = BigInt(Math.floor(nanoseconds / 1e9));
+    this.#timespec[1] = BigInt(nanoseconds % 1e9);
+    this.#libc.futex(
+      SYS_FUTEX,
+      BigInt(this.#address(words, index)),
+      FUTEX_WAIT,
+      expected,
+      this.#timespec,
+      0n,
+      0,
+    );
+  }
+
+  wake(words: Int32Array, index: number): void {
+    this.#libc.futex(
+      SYS_FUTEX,
+      BigInt(this.#address(words, index)),
+      FUTEX_WAKE,
+      EVERYBODY,
+      null,
+      0n,
+      0,
+    );
+  }
+
+  keepAlive(): void {
+    // The pending call in sleep() does it.
+  }
+
+  hasEnded(pid: number): boolean {
+    const fd = this.#libc.open(cString(`/proc/${pid}/stat`), O_CLOEXEC);
+    if (fd < 0) return true;
+    const length = Number(
+      this.#libc.read(fd, this.#stat, BigInt(STAT_BYTES)),
+    );
+    this.#libc.close(fd);
+    if (length <= 0) return true;
+    // "pid (name) S …": the name may hold anything, so look from its end. Z and
+    // X are ended but not yet waited for by their parent.
+    const text = new TextDecoder().decode(this.#stat.subarray(0, length));
+    const state = text.charAt(text.lastIndexOf(")") + 2);
+    return state === "Z" || state === "X";
+  }
+
+  handle(): MemoryHandle {
+    return { kind: "spawn", pid: Deno.pid, fd: this.#fd };
+  }
+
+  #address(words: Int32Array, index: number): number {
+    return this.#base + words.byteOffset + index * 4;
+  }
+}

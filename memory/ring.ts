@@ -1,0 +1,516 @@
+/**
+ * A first-in, first-out line of messages in shared memory: what queues, pipes and
+ * the pool's channels are made of. Any participant may put, any may take.
+ *
+ * **Memory follows the content.** Messages lie in *segments*, blocks of the heap.
+ * A segment is a circle: as long as the taker keeps up, putter and taker chase
+ * each other around one small segment that stays in the cache. When it is full,
+ * the putter takes a larger one and leaves a sign in the old one that says where
+ * to go on; the taker follows the sign and frees the old one. When a large
+ * segment has drained, the putter goes back to a small one. So 100,000 messages
+ * can be put before anybody takes, and the memory is given back afterwards.
+ *
+ * ```
+ *   segment (old, full)              segment (new)
+ *   | size | f5 f6 . . f1 f2 JUMP |  | size | f7 f8 0 . . . . . . . |
+ *                  ^head       \________________^     ^tail
+ * ```
+ *
+ * **A frame** starts at a multiple of 16: a header word, a sequence number, the
+ * message. The header is 0 where nothing has been put yet, the length plus one
+ * of a message, or a sign ({@linkcode SKIP}, {@linkcode JUMP}).
+ *
+ * **One store commits.** A put writes the message and a zero behind it, then the
+ * header: from that store on the message is there. A take reads the message,
+ * then advances the head: from that store on it is gone. Both ends have a mutex
+ * (see `mutex.ts`); whoever takes it over from a holder that died brings the
+ * other words in line with those two (`#mendPut`, `#mendTake`). So a killed
+ * putter loses at most the message it was putting, a killed taker loses none it
+ * had not taken, and nobody is blocked.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { keyOf } from "./arena.ts";
+import type { Arena } from "./arena.ts";
+import { UNIT } from "./layout.ts";
+import { lock, tryLock, unlock } from "./mutex.ts";
+
+// Words of a ring's head block: meaning · writer.
+/** Mutex of the putting end. */
+const PUT_LOCK = 0;
+/** Where the next frame goes, in units of 16 bytes · putter. */
+const TAIL = 1;
+/** The segment that is in, in units of 64 bytes · putter. */
+const TAIL_SEGMENT = 2;
+/** Messages ever put, modulo 2^32 · putter. */
+const PUT = 3;
+/** Mutex of the taking end. */
+const TAKE_LOCK = 4;
+/** Where the next frame to take is, 0 before the first put · taker. */
+const HEAD = 5;
+/** The segment that is in · taker. */
+const HEAD_SEGMENT = 6;
+/** Messages ever taken, modulo 2^32 · taker. */
+const TAKEN = 7;
+/** 16-byte units ever put · putter. */
+const PUT_UNITS = 8;
+/** 16-byte units ever taken · taker. */
+const TAKEN_UNITS = 9;
+/** Most messages at a time, 0 for no limit · creator. */
+const MAX_ITEMS = 10;
+/** Most 16-byte units at a time · creator. */
+const MAX_UNITS = 11;
+
+/** Bytes of a ring's head block. */
+export const RING_BYTES: number = UNIT;
+
+/** Sign: go on at the start of this segment. */
+const SKIP = -1;
+/** Sign: go on in the segment named in the next word. */
+const JUMP = -2;
+
+// Words of a segment's head.
+/** Size as a power of two. */
+const SIZE_LOG2 = 0;
+/** The segment that follows, in units of 64 bytes; set before the sign. */
+const NEXT = 1;
+/** Bytes of a segment's head. */
+const SEGMENT_HEAD = 64;
+
+/** Frames start at multiples of this. */
+const ALIGNMENT = 16;
+/** Header word and sequence number. */
+const FRAME_HEAD = 8;
+/** A first segment: one page, so that 10,000 idle queues cost little. */
+const FIRST_SEGMENT_LOG2 = 12;
+/** Segments double up to this (1 MiB), beyond only for a larger message. */
+const GROWN_SEGMENT_LOG2 = 20;
+/** A drained segment larger than this is left for a smaller one: it is more than
+ * the second-level cache of a core holds for one of several queues. */
+const LARGE_SEGMENT_LOG2 = 18;
+/** The size gone back to. */
+const SMALL_SEGMENT_LOG2 = 16;
+
+/** Longest message: its length plus one is a positive int32. */
+export const LONGEST_MESSAGE: number = 2 ** 31 - 1024;
+/** Default limit for the bytes in a ring: 4 GiB. */
+export const DEFAULT_MAX_BYTES: number = 4 * 2 ** 30;
+
+/** Limits of a ring. */
+export interface RingLimits {
+  /** Most messages at a time. @default {0} no limit */
+  maxItems?: number | undefined;
+  /** Most bytes at a time. @default {4294967296} */
+  maxBytes?: number | undefined;
+}
+
+/** A message in pieces, to be laid down one behind the other. */
+export interface Message {
+  /** Sum of the lengths. */
+  readonly byteLength: number;
+  /** The pieces. */
+  readonly parts: readonly Uint8Array[];
+}
+
+/** A segment as this participant sees it. */
+interface Segment {
+  readonly unit: number;
+  readonly log2: number;
+  /** Where its frames start and end, as offsets in the arena. */
+  readonly start: number;
+  readonly end: number;
+  /** From the segment's first byte on. */
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+}
+
+/** See the module. */
+export class Ring {
+  /** What a taker waits for. */
+  readonly itemsKey: number;
+  /** What a putter waits for. */
+  readonly spaceKey: number;
+  readonly #arena: Arena;
+  readonly #words: Int32Array;
+  readonly #shared: boolean;
+  #putSegment: Segment | undefined;
+  #takeSegment: Segment | undefined;
+
+  /**
+   * Opens a ring.
+   *
+   * @param arena Where it lies.
+   * @param offset Offset of its head block, {@linkcode RING_BYTES} long. Zeroed, it
+   * is an empty ring without limits.
+   * @param options `solo` if one participant only puts and one only takes: the
+   * mutexes are left out.
+   */
+  constructor(arena: Arena, offset: number, options: { solo?: boolean } = {}) {
+    this.#arena = arena;
+    this.#words = arena.words(offset, RING_BYTES / 4);
+    this.#shared = !options.solo;
+    this.itemsKey = keyOf(offset);
+    this.spaceKey = keyOf(offset + ALIGNMENT);
+  }
+
+  /** Sets the limits; only the creator does, before anybody uses the ring. */
+  limit(limits: RingLimits): void {
+    this.#words[MAX_ITEMS] = Math.min(limits.maxItems ?? 0, 2 ** 31 - 1);
+    const maxBytes = limits.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#words[MAX_UNITS] = Math.min(
+      Math.ceil(maxBytes / ALIGNMENT),
+      2 ** 31 - 1,
+    );
+  }
+
+  /** Messages in the ring. */
+  get count(): number {
+    const words = this.#words;
+    return (Atomics.load(words, PUT) - Atomics.load(words, TAKEN)) >>> 0;
+  }
+
+  /** Whether a limit on the number of messages is reached. */
+  get isFull(): boolean {
+    const maxItems = this.#words[MAX_ITEMS]!;
+    return maxItems > 0 && this.count >= maxItems;
+  }
+
+  /**
+   * Puts a message if there is room, and wakes a taker.
+   *
+   * @param message What to put.
+   * @returns Whether there was room.
+   * @throws {RangeError} If it can never fit.
+   */
+  tryPut(message: Message): boolean {
+    this.#checkLength(message.byteLength);
+    const words = this.#words;
+    if (this.#shared) this.#lockPut();
+    try {
+      if (!this.#hasRoom(message.byteLength)) return false;
+      const at = this.#reserve(frameBytes(message.byteLength));
+      this.#write(at, message);
+    } finally {
+      if (this.#shared) unlock(words, PUT_LOCK);
+    }
+    this.#arena.waiting.wake(this.itemsKey, 1);
+    return true;
+  }
+
+  /**
+   * Takes the oldest message, if there is one, and wakes a putter if there is a
+   * limit.
+   *
+   * @param read Called with the message where it lies; must copy what it keeps,
+   * and must not use this ring. The message is gone afterwards even if it throws.
+   * @returns What it returned, `undefined` if the ring is empty.
+   */
+  tryTake<T>(read: (message: Uint8Array) => T): T | undefined {
+    const words = this.#words;
+    if (this.#shared) this.#lockTake();
+    try {
+      const frame = this.#next();
+      if (frame === undefined) return undefined;
+      const { segment, offset, byteLength } = frame;
+      const from = offset - segment.start + SEGMENT_HEAD + FRAME_HEAD;
+      try {
+        return read(segment.bytes.subarray(from, from + byteLength));
+      } finally {
+        const bytes = frameBytes(byteLength);
+        const sequence = segment.words[(from - FRAME_HEAD) / 4 + 1]!;
+        Atomics.store(words, HEAD, (offset + bytes) / ALIGNMENT);
+        Atomics.store(words, TAKEN, sequence + 1);
+        Atomics.add(words, TAKEN_UNITS, bytes / ALIGNMENT);
+        if (this.#shared && segment.log2 > GROWN_SEGMENT_LOG2) this.#trim();
+      }
+    } finally {
+      if (this.#shared) unlock(words, TAKE_LOCK);
+      this.#arena.waiting.wake(this.spaceKey, 1);
+    }
+  }
+
+  /** Whether there is a message to take. */
+  get hasItem(): boolean {
+    if (this.count > 0) return true;
+    // A putter killed between its commit and the count: the message is there.
+    const head = Atomics.load(this.#words, HEAD) >>> 0;
+    if (head === 0) return false;
+    return Atomics.load(this.#arena.words(head * ALIGNMENT, 1), 0) > 0;
+  }
+
+  /** Frees all segments; nobody may use the ring any more. */
+  free(): void {
+    let unit = this.#words[HEAD_SEGMENT]! >>> 0;
+    while (unit !== 0) {
+      const segment = this.#open(unit);
+      const next = segment.words[NEXT]! >>> 0;
+      this.#arena.heap.free(unit * UNIT, 2 ** segment.log2);
+      unit = next;
+    }
+    this.#words.fill(0);
+  }
+
+  #checkLength(byteLength: number): void {
+    if (byteLength > LONGEST_MESSAGE) {
+      throw new RangeError(
+        `Cannot send a message of ${byteLength} bytes as the limit is ${LONGEST_MESSAGE}: send it in pieces, or use SharedMemory`,
+      );
+    }
+    const maxUnits = this.#words[MAX_UNITS]!;
+    if (maxUnits > 0 && frameBytes(byteLength) / ALIGNMENT > maxUnits) {
+      throw new RangeError(
+        `Cannot put a message of ${byteLength} bytes as the limit of bytes is ${
+          maxUnits * ALIGNMENT
+        }`,
+      );
+    }
+  }
+
+  #hasRoom(byteLength: number): boolean {
+    if (this.isFull) return false;
+    const words = this.#words;
+    const maxUnits = words[MAX_UNITS]!;
+    if (maxUnits === 0) return true;
+    const used = (words[PUT_UNITS]! - Atomics.load(words, TAKEN_UNITS)) >>> 0;
+    return used + frameBytes(byteLength) / ALIGNMENT <= maxUnits;
+  }
+
+  // ---- putting --------------------------------------------------------------
+
+  /** Finds a place for a frame, with a free header behind it. */
+  #reserve(bytes: number): number {
+    const words = this.#words;
+    let segment = this.#putting();
+    const tail = (words[TAIL]! >>> 0) * ALIGNMENT;
+    const head = (Atomics.load(words, HEAD) >>> 0) * ALIGNMENT;
+    const needed = bytes + ALIGNMENT;
+    const shared = head >= segment.start && head < segment.end;
+
+    if (
+      shared && head === tail && segment.log2 > LARGE_SEGMENT_LOG2 &&
+      segment.log2 > log2For(needed) + 1
+    ) {
+      // Drained: go on in a small one, and let the taker free this one.
+      segment = this.#jump(tail, Math.max(SMALL_SEGMENT_LOG2, log2For(needed)));
+      return segment.start;
+    }
+    if (shared && head > tail) {
+      if (tail + needed <= head) return tail;
+    } else {
+      if (tail + needed <= segment.end) return tail;
+      if (shared && segment.start + needed <= head) {
+        this.#clear(segment, segment.start);
+        this.#sign(segment, tail, SKIP, 0);
+        return segment.start;
+      }
+    }
+    const grown = Math.min(segment.log2 + 1, GROWN_SEGMENT_LOG2);
+    return this.#jump(tail, Math.max(grown, log2For(needed))).start;
+  }
+
+  /** Lays the frame down, the header last, and moves the tail behind it. */
+  #write(offset: number, message: Message): void {
+    const words = this.#words;
+    const segment = this.#putting(offset);
+    const bytes = frameBytes(message.byteLength);
+    const local = offset - segment.start + SEGMENT_HEAD;
+    let to = local + FRAME_HEAD;
+    for (const part of message.parts) {
+      segment.bytes.set(part, to);
+      to += part.byteLength;
+    }
+    const sequence = words[PUT]!;
+    segment.words[local / 4 + 1] = sequence;
+    this.#clear(segment, offset + bytes);
+    // This store commits.
+    Atomics.store(segment.words, local / 4, message.byteLength + 1);
+    Atomics.store(words, PUT, sequence + 1);
+    words[PUT_UNITS] = (words[PUT_UNITS]! + bytes / ALIGNMENT) | 0;
+    Atomics.store(words, TAIL, (offset + bytes) / ALIGNMENT);
+  }
+
+  /** The segment of the tail; the first put makes the first one. */
+  #putting(offset?: number): Segment {
+    const words = this.#words;
+    const unit = words[TAIL_SEGMENT]! >>> 0;
+    if (this.#putSegment?.unit === unit && unit !== 0) return this.#putSegment;
+    if (unit !== 0) return this.#putSegment = this.#open(unit);
+    const segment = this.#make(FIRST_SEGMENT_LOG2);
+    words[TAIL_SEGMENT] = segment.unit;
+    words[TAIL] = (offset ?? segment.start) / ALIGNMENT;
+    words[HEAD_SEGMENT] = segment.unit;
+    Atomics.store(words, HEAD, segment.start / ALIGNMENT);
+    return this.#putSegment = segment;
+  }
+
+  /** Goes on in a new segment, leaving a sign at the tail. */
+  #jump(tail: number, log2: number): Segment {
+    const words = this.#words;
+    const old = this.#putSegment!;
+    const segment = this.#make(log2);
+    old.words[NEXT] = segment.unit;
+    this.#sign(old, tail, JUMP, segment.unit);
+    words[TAIL_SEGMENT] = segment.unit;
+    words[TAIL] = segment.start / ALIGNMENT;
+    return this.#putSegment = segment;
+  }
+
+  #make(log2: number): Segment {
+    const offset = this.#arena.heap.allocate(2 ** log2, false);
+    const head = this.#arena.words(offset, SEGMENT_HEAD / 4);
+    head[SIZE_LOG2] = log2;
+    head[NEXT] = 0;
+    const segment = this.#open(offset / UNIT);
+    this.#clear(segment, segment.start);
+    return segment;
+  }
+
+  #sign(segment: Segment, offset: number, sign: number, unit: number): void {
+    const word = (offset - segment.start + SEGMENT_HEAD) / 4;
+    segment.words[word + 1] = unit;
+    Atomics.store(segment.words, word, sign);
+  }
+
+  #clear(segment: Segment, offset: number): void {
+    const word = (offset - segment.start + SEGMENT_HEAD) / 4;
+    Atomics.store(segment.words, word, 0);
+  }
+
+  // ---- taking ---------------------------------------------------------------
+
+  #next():
+    | { segment: Segment; offset: number; byteLength: number }
+    | undefined {
+    const words = this.#words;
+    while (true) {
+      const offset = (Atomics.load(words, HEAD) >>> 0) * ALIGNMENT;
+      if (offset === 0) return undefined;
+      const unit = words[HEAD_SEGMENT]! >>> 0;
+      if (this.#takeSegment?.unit !== unit) {
+        this.#takeSegment = this.#open(unit);
+      }
+      const segment = this.#takeSegment!;
+      const word = (offset - segment.start + SEGMENT_HEAD) / 4;
+      const header = Atomics.load(segment.words, word);
+      if (header === 0) return undefined;
+      if (header > 0) return { segment, offset, byteLength: header - 1 };
+      if (header === SKIP) {
+        Atomics.store(words, HEAD, segment.start / ALIGNMENT);
+      } else {
+        const next = segment.words[word + 1]! >>> 0;
+        const start = next * UNIT + SEGMENT_HEAD;
+        Atomics.store(words, HEAD, start / ALIGNMENT);
+        words[HEAD_SEGMENT] = next;
+        this.#takeSegment = undefined;
+        this.#arena.heap.free(unit * UNIT, 2 ** segment.log2);
+      }
+    }
+  }
+
+  /** Frees a segment made for one huge message, if nothing has come since. */
+  #trim(): void {
+    const words = this.#words;
+    if (!tryLock(words, PUT_LOCK, this.#arena.me)) return;
+    const unit = words[HEAD_SEGMENT]! >>> 0;
+    if (words[HEAD] === words[TAIL]) {
+      const { log2 } = this.#open(unit);
+      // The head first: without it the ring has no segment, and is empty.
+      Atomics.store(words, HEAD, 0);
+      words[TAIL_SEGMENT] = 0;
+      words[HEAD_SEGMENT] = 0;
+      this.#takeSegment = undefined;
+      this.#arena.heap.free(unit * UNIT, 2 ** log2);
+    }
+    unlock(words, PUT_LOCK);
+  }
+
+  #open(unit: number): Segment {
+    const offset = unit * UNIT;
+    const log2 = this.#arena.words(offset, 1)[0]!;
+    const size = 2 ** log2;
+    return {
+      unit,
+      log2,
+      start: offset + SEGMENT_HEAD,
+      end: offset + size,
+      words: this.#arena.words(offset, size / 4),
+      bytes: this.#arena.bytes(offset, size),
+    };
+  }
+
+  // ---- after a death in a section ---------------------------------------------
+
+  #lockPut(): void {
+    const { me, participants } = this.#arena;
+    if (lock(this.#words, PUT_LOCK, me, participants)) this.#mendPut();
+  }
+
+  #lockTake(): void {
+    const { me, participants } = this.#arena;
+    if (lock(this.#words, TAKE_LOCK, me, participants)) this.#mendTake();
+  }
+
+  /** Walks from the tail over what was committed without being counted. */
+  #mendPut(): void {
+    const words = this.#words;
+    this.#putSegment = undefined;
+    const first = words[HEAD_SEGMENT]! >>> 0;
+    if (Atomics.load(words, HEAD) === 0 && first !== 0) {
+      // Killed while making the first segment: it is whole, and empty.
+      const start = this.#open(first).start;
+      words[TAIL] = start / ALIGNMENT;
+      Atomics.store(words, HEAD, start / ALIGNMENT);
+    }
+    if (words[TAIL_SEGMENT] === 0 || words[HEAD_SEGMENT] === 0) {
+      words[TAIL_SEGMENT] = 0;
+      return;
+    }
+    let segment = this.#open(words[TAIL_SEGMENT]! >>> 0);
+    let tail = (words[TAIL]! >>> 0) * ALIGNMENT;
+    if (tail < segment.start || tail >= segment.end) tail = segment.start;
+    while (true) {
+      const word = (tail - segment.start + SEGMENT_HEAD) / 4;
+      const header = Atomics.load(segment.words, word);
+      if (header === 0) break;
+      if (header === SKIP) tail = segment.start;
+      else if (header === JUMP) {
+        segment = this.#open(segment.words[word + 1]! >>> 0);
+        tail = segment.start;
+      } else {
+        Atomics.store(words, PUT, segment.words[word + 1]! + 1);
+        tail += frameBytes(header - 1);
+      }
+    }
+    words[TAIL_SEGMENT] = segment.unit;
+    words[TAIL] = tail / ALIGNMENT;
+  }
+
+  /** Finds the segment the head is in, and counts what was taken. */
+  #mendTake(): void {
+    const words = this.#words;
+    this.#takeSegment = undefined;
+    const head = (Atomics.load(words, HEAD) >>> 0) * ALIGNMENT;
+    if (head === 0) return;
+    let segment = this.#open(words[HEAD_SEGMENT]! >>> 0);
+    while (head < segment.start || head >= segment.end) {
+      segment = this.#open(segment.words[NEXT]! >>> 0);
+    }
+    words[HEAD_SEGMENT] = segment.unit;
+    const word = (head - segment.start + SEGMENT_HEAD) / 4;
+    const header = Atomics.load(segment.words, word);
+    if (header > 0) Atomics.store(words, TAKEN, segment.words[word + 1]!);
+    else if (header === 0) Atomics.store(words, TAKEN, words[PUT]!);
+  }
+}
+
+/** Bytes of a frame that holds a message of this length. */
+function frameBytes(byteLength: number): number {
+  return Math.ceil((byteLength + FRAME_HEAD) / ALIGNMENT) * ALIGNMENT;
+}
+
+/** The segment size for so many bytes. */
+function log2For(bytes: number): number {
+  return Math.ceil(Math.log2(bytes + SEGMENT_HEAD));
+}

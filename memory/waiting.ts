@@ -1,0 +1,547 @@
+/**
+ * Waiting for something in shared memory to become true, and telling those who
+ * wait: the one place where this library sleeps.
+ *
+ * **The idea.** An *attempt* is a function that tries something (take this lock,
+ * take an item) and says whether it succeeded. To wait is to attempt, to leave a
+ * note that one is interested, to attempt again, and then to sleep until
+ * somebody who read the note rings. The note is a *wait entry* in the waiter's
+ * own slot: the *key* of what it waits for (an offset in the arena) and a
+ * ticket. A waker looks through the entries of all participants for its key,
+ * marks one or all of them as notified, and rings their owners' doorbells. Each
+ * participant sleeps on its own doorbell and nowhere else, so it needs one
+ * pending call however much it waits for (prior art: the parking lot of WebKit,
+ * turned inside out; the entries lie with the waiter, not in a shared table, so
+ * that a killed waiter leaves no broken list behind).
+ *
+ * ```
+ *     waiter (any participant)            |  waker (any participant)
+ *     ------------------------------------+----------------------------------
+ *  1  attempt: not yet                    |
+ *  2  entry := WAITING; bucket += 1       |  a  change what is waited for
+ *  3  attempt: not yet                    |  b  bucket > 0? else done
+ *  4  seen := bell; any entry notified?   |  c  entry: WAITING -> NOTIFIED
+ *  5  sleep while bell = seen             |  d  bell += 1; wake the sleeper
+ * ```
+ *
+ * **Why no wake-up is lost.** All of these are sequentially consistent. Either
+ * (b) sees the bucket raised in (2), or (2) comes after (b), hence after (a), and
+ * then the attempt in (3) sees the change. Once the entry is found, (d) comes
+ * after (c): if the waiter read its bell before (d), the sleep in (5) ends at
+ * once because the bell differs; if after, (4) has seen the notified entry.
+ *
+ * **Why none is wasted.** To wake one waiter is to hand it a duty: if it gives up
+ * (timeout, abort) or dies while notified, the wake-up is passed on to the next
+ * (`#retire` here, {@linkcode Waiting.bury} for the dead). A waiter that was
+ * overtaken simply goes on waiting: whoever overtook it will wake again.
+ *
+ * **Overflow.** A participant has a fixed number of entries. If it waits for more
+ * keys than that, it says so in its slot, and every wake rings it.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import * as at from "./layout.ts";
+import type { Memory } from "./memory.ts";
+import { slotOf, slotWord } from "./participants.ts";
+import type { Participants } from "./participants.ts";
+
+/** How long to wait, and what may end the wait early. */
+export interface WaitOptions {
+  /**
+   * The longest wait in milliseconds. Zero or less tries once.
+   *
+   * @default {undefined} for ever
+   */
+  timeout?: number | undefined;
+  /** Aborting it rejects the wait with its reason; nothing is taken. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What an attempt gives when it did not succeed. */
+export const NOT_YET: unique symbol = Symbol("not yet");
+/** What a wait gives when its time ran out. */
+export const TIMED_OUT: unique symbol = Symbol("timed out");
+
+/** Tries once and never blocks. */
+export type Attempt<T> = () => T | typeof NOT_YET;
+
+/** The longest delay a timer takes, in milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/**
+ * A blocked thread looks up this often, in milliseconds, because what it cannot
+ * hear while blocked (the end of its own children) it has to go and see.
+ */
+const SLICE_MS = 50;
+/** Index of the entry that stands for "no entry was free". */
+const NO_ENTRY = -1;
+
+/** One wait in progress in this participant. */
+interface Waiter {
+  readonly keys: readonly number[];
+  readonly attempt: Attempt<unknown>;
+  readonly exclusive: boolean;
+  finish(outcome: unknown): void;
+  fail(error: unknown): void;
+}
+
+/** All waits of this participant on one key, oldest first. */
+interface Line {
+  readonly key: number;
+  /** The entry that speaks for them all. */
+  readonly entry: number;
+  readonly waiters: Set<Waiter>;
+}
+
+/** See the module. */
+export class Waiting {
+  readonly #words: Int32Array;
+  readonly #memory: Memory;
+  readonly #participants: Participants;
+  readonly #me: number;
+  readonly #slot: number;
+  readonly #lines = new Map<number, Line>();
+  readonly #freeEntries: number[] = [];
+  /** Waits in progress that sleep through the event loop. */
+  #active = 0;
+  #listening = false;
+  #dispatchQueued = false;
+  #onSlice: (() => void) | undefined;
+
+  /**
+   * Opens the wait entries of a participant.
+   *
+   * @param words The header and the table, as words.
+   * @param memory The memory it lies in.
+   * @param participants The table of participants.
+   * @param me Token of the participant.
+   */
+  constructor(
+    words: Int32Array,
+    memory: Memory,
+    participants: Participants,
+    me: number,
+  ) {
+    this.#words = words;
+    this.#memory = memory;
+    this.#participants = participants;
+    this.#me = me;
+    this.#slot = slotWord(slotOf(me));
+  }
+
+  /** How many waits are in progress here. */
+  get pending(): number {
+    return this.#active;
+  }
+
+  /**
+   * What a blocked thread does each time it looks up: buries its own children
+   * that have ended, of which it cannot hear while it blocks.
+   *
+   * @param look Called about every 50 ms while blocked.
+   */
+  onSlice(look: () => void): void {
+    this.#onSlice = look;
+  }
+
+  /**
+   * Waits until an attempt succeeds. The first attempt is made at once, before
+   * this function returns.
+   *
+   * @param keys What the attempt depends on: each change of one of these is
+   * followed by a {@linkcode Waiting.wake} of it.
+   * @param attempt What to try.
+   * @param options How long to wait.
+   * @param exclusive Whether a failed attempt means that those behind it in the
+   * line fail too (true of a lock; saves their attempts).
+   * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
+   */
+  async wait<T>(
+    keys: readonly number[],
+    attempt: Attempt<T>,
+    options: WaitOptions = {},
+    exclusive = false,
+  ): Promise<T | typeof TIMED_OUT> {
+    const { signal } = options;
+    const timeout = checkedTimeout(options.timeout);
+    signal?.throwIfAborted();
+    const first = attempt();
+    if (first !== NOT_YET) return first;
+    if (timeout <= 0) return TIMED_OUT;
+
+    const { promise, resolve, reject } = Promise.withResolvers<
+      T | typeof TIMED_OUT
+    >();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      this.#remove(waiter);
+    };
+    const waiter: Waiter = {
+      keys,
+      attempt,
+      exclusive,
+      finish: (outcome) => {
+        end();
+        resolve(outcome as T | typeof TIMED_OUT);
+      },
+      fail: (error) => {
+        end();
+        reject(error);
+      },
+    };
+    const onAbort = () => waiter.fail(signal!.reason);
+    this.#add(waiter);
+    // Attempt again: what we wait for may have come before our entry was seen.
+    if (!this.#try(waiter)) {
+      signal?.addEventListener("abort", onAbort);
+      if (timeout !== Infinity) {
+        const deadline = performance.now() + timeout;
+        const onTimer = () => {
+          const leftMs = deadline - performance.now();
+          if (leftMs <= 0) waiter.finish(TIMED_OUT);
+          else {
+            timer = setTimeout(onTimer, Math.min(leftMs, LONGEST_TIMER_MS));
+          }
+        };
+        onTimer();
+      }
+      this.#listen();
+    }
+    return await promise;
+  }
+
+  /**
+   * The same, blocking the thread.
+   *
+   * @param keys What the attempt depends on.
+   * @param attempt What to try.
+   * @param options How long to wait. A signal can only have been aborted before:
+   * nothing can abort it while the thread blocks.
+   * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
+   */
+  waitSync<T>(
+    keys: readonly number[],
+    attempt: Attempt<T>,
+    options: WaitOptions = {},
+  ): T | typeof TIMED_OUT {
+    const timeout = checkedTimeout(options.timeout);
+    options.signal?.throwIfAborted();
+    const first = attempt();
+    if (first !== NOT_YET) return first;
+    if (timeout <= 0) return TIMED_OUT;
+
+    const words = this.#words;
+    const bell = this.#slot + at.S_BELL;
+    const deadline = performance.now() + timeout;
+    const entries = keys.map((key) => this.#enlist(key));
+    const wasSleeping = Atomics.exchange(words, this.#slot + at.S_SLEEPING, 1);
+    try {
+      while (true) {
+        const seen = Atomics.load(words, bell);
+        const outcome = attempt();
+        if (outcome !== NOT_YET) return outcome;
+        const leftMs = deadline - performance.now();
+        if (leftMs <= 0) return TIMED_OUT;
+        this.#memory.sleepSync(words, bell, seen, Math.min(leftMs, SLICE_MS));
+        this.#onSlice?.();
+      }
+    } finally {
+      Atomics.store(words, this.#slot + at.S_SLEEPING, wasSleeping);
+      keys.forEach((key, i) => this.#retire(key, entries[i]!));
+      // Rings meant for the other waits of this thread may have been heard here.
+      if (this.#active > 0) this.#dispatchSoon();
+    }
+  }
+
+  /**
+   * Wakes those who wait for a key, after the change they wait for.
+   *
+   * @param key What has changed.
+   * @param count How many of them at most; the longest waiting first.
+   * @default count {Infinity}
+   */
+  wake(key: number, count = Infinity): void {
+    const words = this.#words;
+    if (
+      Atomics.load(words, bucketOf(key)) === 0 &&
+      Atomics.load(words, at.H_OVERFLOWING) === 0
+    ) return;
+    if (count === Infinity) this.#notifyAll(key);
+    else for (let i = 0; i < count && this.#notifyOldest(key); i++);
+    if (Atomics.load(words, at.H_OVERFLOWING) > 0) this.#ringOverflowing();
+  }
+
+  /** Makes everybody who waits, for whatever, look again. */
+  wakeEverybody(): void {
+    this.#notifyAll(undefined);
+    this.#ringOverflowing();
+  }
+
+  /**
+   * Sees to what a dead participant leaves behind: its entries are cleared, a
+   * wake-up it had been given is passed on, and everybody looks again, for locks
+   * it held and pipes it had open.
+   *
+   * @param token Token of the dead.
+   */
+  bury(token: number): void {
+    const words = this.#words;
+    const base = slotWord(slotOf(token));
+    const used = Atomics.load(words, base + at.S_ENTRIES_USED);
+    for (let i = 0; i < used; i++) {
+      const entry = base + at.S_ENTRIES + i * at.ENTRY_WORDS;
+      const state = Atomics.exchange(words, entry + at.E_STATE, at.ENTRY_FREE);
+      if (state === at.ENTRY_FREE) continue;
+      Atomics.sub(words, bucketOf(words[entry + at.E_KEY]!), 1);
+    }
+    Atomics.store(words, base + at.S_ENTRIES_USED, 0);
+    if (Atomics.exchange(words, base + at.S_OVERFLOWING, 0) === 1) {
+      Atomics.sub(words, at.H_OVERFLOWING, 1);
+    }
+    this.wakeEverybody(); // also passes on what the dead had been given
+  }
+
+  // ---- wakers ---------------------------------------------------------------
+
+  #notifyAll(key: number | undefined): void {
+    this.#eachEntry((slot, entry) => {
+      if (key !== undefined && this.#words[entry + at.E_KEY] !== key) return;
+      if (this.#notify(entry)) this.#ring(slot);
+    });
+  }
+
+  /** Returns whether somebody was found. */
+  #notifyOldest(key: number): boolean {
+    const words = this.#words;
+    while (true) {
+      let oldestSlot = 0;
+      let oldest = 0;
+      let oldestTicket = 0;
+      this.#eachEntry((slot, entry) => {
+        if (words[entry + at.E_KEY] !== key) return;
+        if (Atomics.load(words, entry + at.E_STATE) !== at.ENTRY_WAITING) {
+          return;
+        }
+        const ticket = words[entry + at.E_TICKET]!;
+        // Tickets wrap around: compare by difference.
+        if (oldest === 0 || ((ticket - oldestTicket) | 0) < 0) {
+          [oldestSlot, oldest, oldestTicket] = [slot, entry, ticket];
+        }
+      });
+      if (oldest === 0) return false;
+      if (!this.#notify(oldest)) continue; // it stopped, or another was faster
+      this.#ring(oldestSlot);
+      // Its owner may have begun to wait for something else in between: then
+      // nobody has been woken yet, and the other wait was only looked up early.
+      if (words[oldest + at.E_KEY] === key) return true;
+    }
+  }
+
+  #eachEntry(visit: (slot: number, entry: number) => void): void {
+    const words = this.#words;
+    const slots = Atomics.load(words, at.H_SLOTS_USED);
+    for (let slot = 0; slot < slots; slot++) {
+      const base = slotWord(slot);
+      const used = Atomics.load(words, base + at.S_ENTRIES_USED);
+      for (let i = 0; i < used; i++) {
+        visit(base, base + at.S_ENTRIES + i * at.ENTRY_WORDS);
+      }
+    }
+  }
+
+  #notify(entry: number): boolean {
+    return Atomics.compareExchange(
+      this.#words,
+      entry + at.E_STATE,
+      at.ENTRY_WAITING,
+      at.ENTRY_NOTIFIED,
+    ) === at.ENTRY_WAITING;
+  }
+
+  #ringOverflowing(): void {
+    const words = this.#words;
+    const slots = Atomics.load(words, at.H_SLOTS_USED);
+    for (let slot = 0; slot < slots; slot++) {
+      const base = slotWord(slot);
+      if (Atomics.load(words, base + at.S_OVERFLOWING) === 0) continue;
+      Atomics.store(words, base + at.S_OVERFLOW_RUNG, 1);
+      this.#ring(base);
+    }
+  }
+
+  #ring(slot: number): void {
+    const words = this.#words;
+    Atomics.add(words, slot + at.S_BELL, 1);
+    if (slot === this.#slot) {
+      // No need to go through the kernel to reach oneself.
+      if (this.#active > 0) this.#dispatchSoon();
+    } else if (Atomics.load(words, slot + at.S_SLEEPING) === 1) {
+      this.#memory.wake(words, slot + at.S_BELL);
+    }
+  }
+
+  // ---- the event loop's side --------------------------------------------------
+
+  #add(waiter: Waiter): void {
+    for (const key of waiter.keys) {
+      let line = this.#lines.get(key);
+      if (!line) {
+        line = { key, entry: this.#enlist(key), waiters: new Set() };
+        this.#lines.set(key, line);
+      }
+      line.waiters.add(waiter);
+    }
+    if (this.#active++ === 0) this.#memory.keepAlive(true);
+  }
+
+  #remove(waiter: Waiter): void {
+    for (const key of waiter.keys) {
+      const line = this.#lines.get(key);
+      if (!line?.waiters.delete(waiter) || line.waiters.size > 0) continue;
+      this.#lines.delete(key);
+      this.#retire(key, line.entry);
+    }
+    if (--this.#active > 0) return;
+    this.#memory.keepAlive(false);
+    // End the pending sleep, or it would keep the program alive.
+    if (this.#listening) {
+      Atomics.add(this.#words, this.#slot + at.S_BELL, 1);
+      this.#memory.wake(this.#words, this.#slot + at.S_BELL);
+    }
+  }
+
+  /** Returns whether the waiter is through. */
+  #try(waiter: Waiter): boolean {
+    try {
+      const outcome = waiter.attempt();
+      if (outcome === NOT_YET) return false;
+      waiter.finish(outcome);
+    } catch (error) {
+      waiter.fail(error);
+    }
+    return true;
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#listening) return;
+    this.#listening = true;
+    const words = this.#words;
+    while (this.#active > 0) {
+      const seen = Atomics.load(words, this.#slot + at.S_BELL);
+      Atomics.store(words, this.#slot + at.S_SLEEPING, 1);
+      this.#dispatch();
+      if (this.#active > 0) {
+        await this.#memory.sleep(words, this.#slot + at.S_BELL, seen);
+      }
+      Atomics.store(words, this.#slot + at.S_SLEEPING, 0);
+    }
+    this.#listening = false;
+  }
+
+  #dispatchSoon(): void {
+    if (this.#dispatchQueued) return;
+    this.#dispatchQueued = true;
+    queueMicrotask(() => {
+      this.#dispatchQueued = false;
+      this.#dispatch();
+    });
+  }
+
+  /** Lets those attempt whose entries have been notified. */
+  #dispatch(): void {
+    const words = this.#words;
+    const overflowRung =
+      Atomics.exchange(words, this.#slot + at.S_OVERFLOW_RUNG, 0) === 1;
+    for (const line of [...this.#lines.values()]) {
+      if (line.entry === NO_ENTRY) {
+        if (!overflowRung) continue;
+      } else {
+        // Wait again first, attempt then: a wake-up during the attempts counts.
+        const was = Atomics.compareExchange(
+          words,
+          line.entry + at.E_STATE,
+          at.ENTRY_NOTIFIED,
+          at.ENTRY_WAITING,
+        );
+        if (was !== at.ENTRY_NOTIFIED) continue;
+      }
+      for (const waiter of [...line.waiters]) {
+        if (line.waiters.has(waiter) && !this.#try(waiter)) {
+          if (waiter.exclusive) break;
+        }
+      }
+    }
+  }
+
+  // ---- entries --------------------------------------------------------------
+
+  /** Leaves a note that this participant waits for a key. */
+  #enlist(key: number): number {
+    const words = this.#words;
+    const entry = this.#takeEntry();
+    if (entry === NO_ENTRY) {
+      if (Atomics.exchange(words, this.#slot + at.S_OVERFLOWING, 1) === 0) {
+        Atomics.add(words, at.H_OVERFLOWING, 1);
+      }
+      return NO_ENTRY;
+    }
+    words[entry + at.E_KEY] = key;
+    words[entry + at.E_TICKET] = Atomics.add(words, at.H_TICKET, 1);
+    Atomics.store(words, entry + at.E_STATE, at.ENTRY_WAITING);
+    Atomics.add(words, bucketOf(key), 1);
+    return entry;
+  }
+
+  /** Takes the note back; a wake-up that came with it goes to the next. */
+  #retire(key: number, entry: number): void {
+    const words = this.#words;
+    if (entry === NO_ENTRY) {
+      // Stay in overflow while any line is: being rung too often is harmless.
+      for (const line of this.#lines.values()) {
+        if (line.entry === NO_ENTRY) return;
+      }
+      if (Atomics.exchange(words, this.#slot + at.S_OVERFLOWING, 0) === 1) {
+        Atomics.sub(words, at.H_OVERFLOWING, 1);
+      }
+      return;
+    }
+    const was = Atomics.exchange(words, entry + at.E_STATE, at.ENTRY_FREE);
+    Atomics.sub(words, bucketOf(key), 1);
+    this.#freeEntries.push(entry);
+    if (was === at.ENTRY_NOTIFIED) this.wake(key, 1);
+  }
+
+  #takeEntry(): number {
+    const free = this.#freeEntries.pop();
+    if (free !== undefined) return free;
+    const used = this.#words[this.#slot + at.S_ENTRIES_USED]!;
+    if (used === at.ENTRIES) return NO_ENTRY;
+    Atomics.store(this.#words, this.#slot + at.S_ENTRIES_USED, used + 1);
+    return this.#slot + at.S_ENTRIES + used * at.ENTRY_WORDS;
+  }
+}
+
+/** Checks a timeout; `undefined` is for ever. */
+export function checkedTimeout(timeout: number | undefined): number {
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== "number") {
+    throw new TypeError(
+      `Cannot wait as 'timeout' must be a number of milliseconds: it is ${
+        Deno.inspect(timeout)
+      }`,
+    );
+  }
+  if (Number.isNaN(timeout)) {
+    throw new RangeError("Cannot wait as 'timeout' must not be NaN");
+  }
+  return timeout;
+}
+
+/** Index of the word that counts the waiters whose keys share a hash. */
+function bucketOf(key: number): number {
+  // Multiplicative hashing (Knuth, TAOCP 3, 6.4): the high bits are the mix.
+  return at.H_BUCKETS + (Math.imul(key, 0x9e37_79b1) >>> 20);
+}
