@@ -22,6 +22,7 @@ const SYMBOLS = {
     parameters: ["i32", "usize", "usize", "usize", "usize"],
     result: "i32",
   },
+  signal: { parameters: ["i32", "usize"], result: "usize" },
   __errno_location: { parameters: [], result: "pointer" },
   // futex(address, op, value, timeout) has no wrapper in the C library.
   futex: {

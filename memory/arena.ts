@@ -24,7 +24,7 @@ export interface ArenaHandle {
   readonly memory: MemoryHandle;
   /** Reserved size as a power of two; the one who attaches needs it first. */
   readonly sizeLog2: number;
-  /** The token claimed for the one who attaches. */
+  /** The token claimed for the one who attaches, 0 to claim one there. */
   readonly token: number;
 }
 
@@ -44,7 +44,7 @@ export class Arena {
   readonly waiting: Waiting;
   readonly #header: Int32Array;
 
-  private constructor(memory: Memory, token: number | undefined) {
+  private constructor(memory: Memory, token: number) {
     const header = new Int32Array(
       memory.buffer,
       0,
@@ -54,7 +54,7 @@ export class Arena {
     this.memory = memory;
     this.#header = header;
     this.participants = new Participants(header, memory);
-    this.me = token ?? this.participants.claim(0);
+    this.me = token || this.participants.claim(0);
     this.participants.enter(this.me, memory.kind === "spawn" ? Deno.pid : 0);
     this.heap = new Heap(header, memory, this.participants, this.me);
     this.waiting = new Waiting(header, memory, this.participants, this.me);
@@ -69,9 +69,11 @@ export class Arena {
     const header = new Int32Array(memory.buffer, 0, at.H_FREE);
     header[at.H_MAGIC] = at.MAGIC;
     header[at.H_VERSION] = at.VERSION;
+    // Into an array of our own first: shared memory is refused there.
+    header[at.H_ID] = crypto.getRandomValues(new Int32Array(1))[0]!;
     header[at.H_SIZE_LOG2] = Math.log2(memory.byteLength);
     header[at.H_HEAP_TOP] = at.HEAP_BYTE / at.UNIT;
-    return new Arena(memory, undefined);
+    return new Arena(memory, 0);
   }
 
   /**
@@ -99,17 +101,29 @@ export class Arena {
     return new Arena(memory, handle.token);
   }
 
+  /** A random number that tells arenas apart. */
+  get id(): number {
+    return this.#header[at.H_ID]!;
+  }
+
+  /**
+   * What another participant needs to attach.
+   *
+   * @param token A token claimed for it, 0 if it is to claim its own.
+   * @default token {0}
+   */
+  handle(token = 0): ArenaHandle {
+    const sizeLog2 = this.#header[at.H_SIZE_LOG2]!;
+    return { memory: this.memory.handle(), sizeLog2, token };
+  }
+
   /**
    * Claims a place for a participant that is about to start.
    *
    * @returns What it needs to attach.
    */
   invite(): ArenaHandle {
-    return {
-      memory: this.memory.handle(),
-      sizeLog2: this.#header[at.H_SIZE_LOG2]!,
-      token: this.participants.claim(this.me),
-    };
+    return this.handle(this.participants.claim(this.me));
   }
 
   /**

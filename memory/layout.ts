@@ -28,6 +28,8 @@ export const VERSION = 1;
 
 /** {@linkcode MAGIC} · creator, once · everybody on attaching. */
 export const H_MAGIC = 0;
+/** A random number that tells arenas apart · creator, once · everybody. */
+export const H_ID = 2;
 /** {@linkcode VERSION} · creator, once · everybody on attaching. */
 export const H_VERSION = 1;
 /** Mutex of the allocator (see `mutex.ts`) · allocators. */
@@ -54,7 +56,7 @@ export const H_BUCKETS = 1024;
 export const BUCKETS = 4096;
 
 /** Bytes of the header. */
-export const HEADER_BYTES = 64 * 1024;
+export const HEADER_BYTES: number = 64 * 1024;
 
 // ---- participants' table, word indexes within a slot -----------------------
 
@@ -94,7 +96,7 @@ export const SLOT_WORDS = 256;
 /** Slots in the table: how many participants can be alive at once. */
 export const SLOTS = 4096;
 /** Where the table starts, as a word index. */
-export const TABLE_WORD = HEADER_BYTES / 4;
+export const TABLE_WORD: number = HEADER_BYTES / 4;
 
 /** Nobody has it. */
 export const SLOT_FREE = 0;
@@ -118,7 +120,7 @@ export const E_TICKET = 2;
 /** Words of an entry. */
 export const ENTRY_WORDS = 4;
 /** Entries of a slot: distinct keys one participant waits on without overflow. */
-export const ENTRIES = (SLOT_WORDS - S_ENTRIES) / ENTRY_WORDS;
+export const ENTRIES: number = (SLOT_WORDS - S_ENTRIES) / ENTRY_WORDS;
 
 /** Nobody waits · owner. */
 export const ENTRY_FREE = 0;
@@ -130,7 +132,7 @@ export const ENTRY_NOTIFIED = 2;
 // ---- heap -----------------------------------------------------------------
 
 /** Where the heap starts. */
-export const HEAP_BYTE = 8 * 1024 * 1024;
+export const HEAP_BYTE: number = 8 * 1024 * 1024;
 /** Smallest block: one cache line, so that two locks never share one. */
 export const UNIT = 64;
 /** Bits of a unit. */
@@ -143,4 +145,4 @@ export const LARGEST_BLOCK_LOG2 = 32;
 /** Bits of a token that are the slot. */
 export const TOKEN_SLOT_BITS = 12;
 /** Generations wrap below this, so that a token stays a positive int32. */
-export const GENERATIONS = 1 << (31 - TOKEN_SLOT_BITS);
+export const GENERATIONS: number = 1 << (31 - TOKEN_SLOT_BITS);

@@ -7,6 +7,15 @@
  */
 export { Arena, keyOf } from "./arena.ts";
 export type { ArenaHandle } from "./arena.ts";
+export {
+  addressOf,
+  adoptFrom,
+  arenaFor,
+  eachArena,
+  existingArena,
+  locate,
+} from "./arenas.ts";
+export type { ArenaAddress } from "./arenas.ts";
 export type { Heap } from "./heap.ts";
 export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
@@ -27,3 +36,9 @@ export {
   S_PARENT,
   S_PID,
 } from "./layout.ts";
+export {
+  commandLine,
+  dieWithParent,
+  ignoreInterrupt,
+  isGranted,
+} from "./process_memory.ts";

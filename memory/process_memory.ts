@@ -206,3 +206,43 @@ export class ProcessMemory implements Memory {
     return this.#base + words.byteOffset + index * 4;
   }
 }
+
+/** How much of the command line is read at most. */
+const COMMAND_LINE_BYTES = 64 * 1024;
+
+/**
+ * The command line of this process, program first, where the system tells and FFI
+ * is granted.
+ */
+export function commandLine(): string[] | undefined {
+  if (Deno.build.os !== "linux" || !isGranted()) return undefined;
+  const { open, read, close } = libc();
+  const fd = open(cString("/proc/self/cmdline"), O_CLOEXEC);
+  if (fd < 0) return undefined;
+  const bytes = new Uint8Array(COMMAND_LINE_BYTES);
+  const length = Number(read(fd, bytes, BigInt(bytes.byteLength)));
+  close(fd);
+  if (length <= 0) return undefined;
+  const text = new TextDecoder().decode(bytes.subarray(0, length));
+  return text.split("\0").slice(0, -1);
+}
+
+/** Whether native code may be called without asking. */
+export function isGranted(): boolean {
+  return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+}
+
+const PR_SET_PDEATHSIG = 1;
+const SIGNAL_IGNORED = 1;
+const SIGKILL = 9;
+const SIGINT = 2;
+
+/** Asks the kernel to kill this process when its parent ends. */
+export function dieWithParent(): void {
+  libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n);
+}
+
+/** Leaves Ctrl-C to the parent. */
+export function ignoreInterrupt(): void {
+  libc().signal(SIGINT, BigInt(SIGNAL_IGNORED));
+}

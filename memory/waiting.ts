@@ -263,7 +263,7 @@ export class Waiting {
    * @param count How many of them at most; the longest waiting first.
    * @default count {Infinity}
    */
-  wake(key: number, count = Infinity): void {
+  wake(key: number, count: number = Infinity): void {
     const words = this.#words;
     if (
       Atomics.load(words, bucketOf(key)) === 0 &&

@@ -1,0 +1,147 @@
+/**
+ * What a child does from its first to its last instruction, whatever it is.
+ *
+ * ```
+ *   attach -> read the facts -> load the target -> read the arguments
+ *          -> run -> exit sequence -> leave
+ * ```
+ *
+ * **Leaving** in good order means: the target returned, or somebody called
+ * `exit()` or `Deno.exit()`. What is held then stays held. An error that nobody
+ * caught, a signal, or running out of memory is not: what is held is abandoned.
+ *
+ * Runs in the child.
+ *
+ * @module
+ */
+import { applyLogState, log } from "../_log.ts";
+import { setDefaultKind } from "../primitives/_block.ts";
+import { identity } from "../primitives/_identity.ts";
+import type { Arena } from "../memory/mod.ts";
+import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
+import { readBirth } from "./birth.ts";
+import type { Birth, Read } from "./birth.ts";
+import { current } from "./_current.ts";
+import { exitSequence } from "./exit.ts";
+import { load, setMainModule } from "./functions.ts";
+import { Process, selfProcess } from "./process.ts";
+
+/** What differs between a process and a thread. */
+export interface Host {
+  /** What tells this child from others. */
+  readonly ident: number;
+  /** Ends this child at once. */
+  exit(code: number): never;
+  /** Calls back when this child ends by itself or by `Deno.exit()`. */
+  onLeave(listener: () => void): void;
+  /** Lets a thread end by itself: see `worker_child.ts`. */
+  release(): void;
+}
+
+/**
+ * Lives a child's life.
+ *
+ * @param arena Where it was born.
+ * @param host What it is.
+ */
+export async function live(arena: Arena, host: Host): Promise<void> {
+  const { participants } = arena;
+  let failed = false;
+  host.onLeave(() => {
+    if (failed) participants.markEnded(arena.me);
+    else participants.leave(arena.me);
+    arena.waiting.wakeEverybody();
+  });
+  const fail = (error: unknown) => {
+    failed = true;
+    report(error);
+  };
+  for (const type of ["error", "unhandledrejection"] as const) {
+    globalThis.addEventListener(type, (event) => {
+      event.preventDefault();
+      fail(
+        event instanceof PromiseRejectionEvent
+          ? event.reason
+          : (event as ErrorEvent).error ?? (event as ErrorEvent).message,
+      );
+      log.info("process exiting with exitcode 1");
+      host.exit(1);
+    });
+  }
+  try {
+    const record = readBirth(arena);
+    await become(record.birth, arena, host);
+    await run(record);
+  } catch (error) {
+    fail(error);
+  }
+  await exitSequence().catch(fail);
+  const code = failed ? 1 : Number(Deno.exitCode);
+  log.info(`process exiting with exitcode ${code}`);
+  if (failed) host.exit(1);
+  // What the target left running (timers, servers) keeps the child alive.
+  host.release();
+}
+
+/** Takes on the identity its parent has given it. */
+async function become(
+  birth: Birth,
+  arena: Arena,
+  host: Host,
+): Promise<void> {
+  const { parent, method } = birth;
+  current.name = identity.name = birth.name;
+  current.identity = birth.identity;
+  current.daemon = birth.daemon;
+  current.ident = host.ident;
+  current.authkey = birth.authkey;
+  current.method = method;
+  current.parent = { ...parent, method };
+  setDefaultKind(() => current.method!);
+  setMainModule(birth.mainModule);
+  if (arena.kind === "spawn") {
+    if (birth.daemon) dieWithParent();
+    if (birth.ignoreInterrupt) ignoreInterrupt();
+    // The parent may have died before the kernel was asked.
+    if (birth.daemon && Deno.ppid !== parent.pid) host.exit(1);
+  }
+  if (birth.log) await applyLogState(birth.log);
+}
+
+async function run({ birth, readArgs }: Read): Promise<void> {
+  current.isBootstrapping = true;
+  for (const url of birth.preload) {
+    try {
+      await import(url);
+    } catch {
+      // A hint only: what is truly needed is loaded, and reported, below.
+    }
+  }
+  const target = birth.target ? await load(birth.target) : undefined;
+  current.isBootstrapping = false;
+  const { value, loading } = readArgs();
+  await loading;
+  if (birth.isClass) {
+    current.process = selfProcess(target!, value as Record<string, unknown>);
+    log.info("child process calling self.run()");
+    await current.process.run();
+  } else {
+    current.process = selfProcess(Process, {});
+    log.info("child process calling self.run()");
+    await target?.(...(value as unknown[]));
+  }
+}
+
+/** Writes what went wrong to stderr, in one piece. */
+function report(error: unknown): void {
+  const text = error instanceof Error
+    ? Deno.inspect(error, { colors: false })
+    : `Uncaught ${Deno.inspect(error)}`;
+  try {
+    Deno.stderr.writeSync(
+      new TextEncoder().encode(`Process ${current.name}:\n${text}\n`),
+    );
+  } catch {
+    // Its stderr is closed: the exit code has to tell.
+  }
+}

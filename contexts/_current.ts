@@ -1,0 +1,66 @@
+/**
+ * Who this participant is, and which children it has.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import type { MemoryKind } from "../memory/mod.ts";
+import type { Process } from "./process.ts";
+
+/** What a child is told of its parent; `null` in the first process. */
+export interface Parent {
+  readonly name: string;
+  readonly pid: number;
+  readonly ident: number;
+  readonly token: number;
+  readonly method: MemoryKind;
+}
+
+/** The state of this participant. */
+export interface Current {
+  /** Its name; `MainProcess` in the first. */
+  name: string;
+  /** Whether it ends with its parent, and so may have no children. */
+  daemon: boolean;
+  /** Process id, or a number of its own in a thread. */
+  ident: number;
+  /** What connections authenticate with; children inherit it. */
+  authkey: Uint8Array;
+  /** Which child of which child it is, for names: `[10, 1]`. */
+  identity: readonly number[];
+  /** Its parent. */
+  parent: Parent | null;
+  /** The start method it was itself started with. */
+  method: MemoryKind | null;
+  /** Whether it is still loading the modules of its target. */
+  isBootstrapping: boolean;
+  /** Whether its exit sequence has begun. */
+  isExiting: boolean;
+  /** The object its target runs as. */
+  process: Process | null;
+}
+
+/** See the module. */
+export const current: Current = {
+  name: "MainProcess",
+  daemon: false,
+  ident: Deno.pid,
+  authkey: crypto.getRandomValues(new Uint8Array(32)),
+  identity: [],
+  parent: null,
+  method: null,
+  isBootstrapping: false,
+  isExiting: false,
+  process: null,
+};
+
+/** Children that have been started and not been found ended. */
+export const children: Set<Process> = new Set();
+
+let started = 0;
+
+/** Which child of this participant the next one is. */
+export function nextIdentity(): readonly number[] {
+  return [...current.identity, ++started];
+}

@@ -1,0 +1,32 @@
+/**
+ * The one place where a start method is chosen.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { isGranted } from "../memory/mod.ts";
+import type { MemoryKind } from "../memory/mod.ts";
+import type { Launcher } from "./launch.ts";
+import { spawn } from "./spawn.ts";
+import { worker } from "./worker.ts";
+
+const LAUNCHERS: Record<MemoryKind, Launcher> = { spawn, worker };
+
+/** The launcher of a start method. */
+export function launcherFor(kind: MemoryKind): Launcher {
+  return LAUNCHERS[kind];
+}
+
+/**
+ * Checks early that a start method can work at all.
+ *
+ * @throws {Deno.errors.NotCapable} If a permission is missing, naming the flag.
+ */
+export function checkUsable(kind: MemoryKind): void {
+  if (kind === "spawn" && !isGranted()) {
+    throw new Deno.errors.NotCapable(
+      'Cannot share memory between processes without FFI: run with --allow-ffi, or use getContext("worker")',
+    );
+  }
+}

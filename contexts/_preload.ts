@@ -1,0 +1,31 @@
+/**
+ * Modules that each child loads before its target's.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+
+let modules: readonly string[] = [];
+
+/**
+ * Has every child load modules before its target, as a hint: one that cannot be
+ * loaded is passed over.
+ *
+ * @param list Their URLs.
+ * @throws {TypeError} If it is not a list of strings or URLs.
+ */
+export function setPreload(list: (string | URL)[]): void {
+  if (
+    !Array.isArray(list) ||
+    !list.every((item) => typeof item === "string" || item instanceof URL)
+  ) {
+    throw new TypeError("module_names must be a list of strings");
+  }
+  modules = list.map(String);
+}
+
+/** The modules. */
+export function preloaded(): readonly string[] {
+  return modules;
+}

@@ -1,0 +1,106 @@
+/**
+ * What a module's text says about its exports and imports: enough to tell at the
+ * call whether a function can be reached from outside, without loading anything.
+ *
+ * This is a reading aid, not a parser. Where it is mistaken in favour of a
+ * function, the child notices (it compares the source of what it loaded); where
+ * it is mistaken against one, `register()` helps and the error says so.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+
+/** What was found in a module's text. */
+export interface ModuleText {
+  /** Exported names by the name in the module, `default` included. */
+  readonly exports: ReadonlyMap<string, string>;
+  /** What it imports from, as written. */
+  readonly imports: readonly string[];
+}
+
+const EXPORTED_FUNCTION =
+  /\bexport\s+(default\s+)?(?:async\s+)?function\s*\*?\s*([\w$]*)/g;
+const EXPORTED_CLASS =
+  /\bexport\s+(default\s+)?(?:abstract\s+)?class\s+([\w$]*)/g;
+/** All of the statement up to a semicolon or a line that starts anew. */
+const EXPORTED_BINDING =
+  /\bexport\s+(?:const|let|var)\s+((?:[^;\n]|\n(?=[\s)}\]]))*)/g;
+const EXPORTED_LIST =
+  /\bexport\s*(?:type\s*)?\{([^}]*)\}(?:\s*from\s*["']([^"']+)["'])?/g;
+const EXPORTED_DEFAULT =
+  /\bexport\s+default\s+(?!async\b|function\b|class\b)([\w$]+)/g;
+const IMPORTED =
+  /\b(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/g;
+/** A name being declared in a binding: before a type, a value or the next one. */
+const BOUND_NAME = /(?:^|[,{[])\s*([\w$]+)\s*(?=[:=,}\]])/g;
+
+/**
+ * Reads a module's text.
+ *
+ * @param text Its source, TypeScript or JavaScript.
+ */
+export function readModuleText(text: string): ModuleText {
+  const exports = new Map<string, string>();
+  for (const pattern of [EXPORTED_FUNCTION, EXPORTED_CLASS]) {
+    for (const [, isDefault, name] of text.matchAll(pattern)) {
+      if (isDefault) exports.set(name || "default", "default");
+      else if (name) exports.set(name, name);
+    }
+  }
+  for (const [, declared] of text.matchAll(EXPORTED_BINDING)) {
+    for (const [, name] of declared!.matchAll(BOUND_NAME)) {
+      exports.set(name!, name!);
+    }
+  }
+  for (const [, name] of text.matchAll(EXPORTED_DEFAULT)) {
+    exports.set(name!, "default");
+  }
+  for (const [, list, from] of text.matchAll(EXPORTED_LIST)) {
+    if (from !== undefined) continue; // found where it is declared
+    for (const item of list!.split(",")) {
+      const [local, exported] = item.trim().split(/\s+as\s+/);
+      if (local) exports.set(local.trim(), (exported ?? local).trim());
+    }
+  }
+  const imports = [...text.matchAll(IMPORTED)].map(([, from]) => from!);
+  return { exports, imports };
+}
+
+/**
+ * Source of a local module, if it may be read without asking.
+ *
+ * @param url Its URL.
+ */
+export function readModule(url: string): ModuleText | undefined {
+  if (!url.startsWith("file:")) return undefined;
+  try {
+    const path = new URL(url);
+    const { state } = Deno.permissions.querySync({ name: "read", path });
+    if (state !== "granted") return undefined;
+    return readModuleText(Deno.readTextFileSync(path));
+  } catch {
+    return undefined; // gone or unreadable: then nothing is known of it
+  }
+}
+
+/** A line of a stack that names a place in a module. */
+const PLACE = /((?:file|https?|data|blob):[^\s()]*?):\d+:\d+\)?$/;
+
+/**
+ * The modules of the calls that led here, innermost first.
+ *
+ * @param isOwn Whether a module is one of this library's, to be left out.
+ */
+export function callingModules(isOwn: (url: string) => boolean): string[] {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 64;
+  const stack = new Error().stack ?? "";
+  Error.stackTraceLimit = limit;
+  const urls = new Set<string>();
+  for (const line of stack.split("\n")) {
+    const url = PLACE.exec(line)?.[1];
+    if (url && !isOwn(url)) urls.add(url);
+  }
+  return [...urls];
+}

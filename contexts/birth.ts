@@ -1,0 +1,165 @@
+/**
+ * What a child needs to know to start. It travels in shared memory, in a block of
+ * the arena parent and child share, never in the command line or the
+ * environment, where others could read it.
+ *
+ * ```
+ *   | bytes of the facts | bytes of the arguments | facts ... | arguments ... |
+ * ```
+ *
+ * The two are separate messages because the facts say which modules to load, and
+ * only then can the arguments be decoded: their classes come from those modules.
+ *
+ * Runs in the parent (writing) and in the child (reading).
+ *
+ * @module
+ */
+import { S_BIRTH } from "../memory/mod.ts";
+import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
+import { UNIT } from "../memory/layout.ts";
+import { fromMessage, toMessage } from "../primitives/_wire.ts";
+import type { Arrival } from "../primitives/_wire.ts";
+import type { FunctionReference } from "./functions.ts";
+
+/** What is known about whoever started a child. */
+export interface ParentFacts {
+  /** Its name. */
+  readonly name: string;
+  /** Its process id. */
+  readonly pid: number;
+  /** Its ident. */
+  readonly ident: number;
+  /** Its token in the arena. */
+  readonly token: number;
+}
+
+/** The facts. */
+export interface Birth {
+  /** Name of the child. */
+  readonly name: string;
+  /** Which child of which child it is, for names. */
+  readonly identity: readonly number[];
+  /** Whether it ends with its parent. */
+  readonly daemon: boolean;
+  /** Whether Ctrl-C is the parent's business alone. */
+  readonly ignoreInterrupt: boolean;
+  /** The key its connections authenticate with. */
+  readonly authkey: Uint8Array;
+  /** The start method it was started with. */
+  readonly method: MemoryKind;
+  /** Who started it. */
+  readonly parent: ParentFacts;
+  /** The module the program started with. */
+  readonly mainModule: string | undefined;
+  /** Modules to load before the target's. */
+  readonly preload: readonly string[];
+  /** The function to call, or the class to run, or neither. */
+  readonly target: FunctionReference | null;
+  /** Whether the target is a class of Process; its own fields are the arguments. */
+  readonly isClass: boolean;
+  /** The logger's level and whether it writes to stderr, if it is on. */
+  readonly log: { level: number; toStderr: boolean } | null;
+  /** Limit of the heap in MiB, to recognise when it has been exceeded. */
+  readonly memoryLimitMb: number | null;
+}
+
+/** Words in front of the two messages: their lengths. */
+const HEAD_BYTES = 8;
+
+/**
+ * Lays the record down for a child that is about to start.
+ *
+ * @param arena Where.
+ * @param token The child's token.
+ * @param birth The facts.
+ * @param args The arguments, already encoded.
+ */
+export function writeBirth(
+  arena: Arena,
+  token: number,
+  birth: Birth,
+  args: Message,
+): void {
+  // The arguments were encoded first, into a scratch that this reuses.
+  const argBytes = gather(args);
+  const facts = toMessage(birth, { kind: arena.kind, token }, "facts");
+  const offset = arena.heap.allocate(
+    HEAD_BYTES + facts.byteLength + argBytes.byteLength,
+    false,
+  );
+  const words = arena.words(offset, HEAD_BYTES / 4);
+  words[0] = facts.byteLength;
+  words[1] = argBytes.byteLength;
+  const bytes = arena.bytes(
+    offset + HEAD_BYTES,
+    facts.byteLength + argBytes.byteLength,
+  );
+  let at = 0;
+  for (const part of facts.parts) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  bytes.set(argBytes, at);
+  arena.participants.store(token, S_BIRTH, offset / UNIT);
+}
+
+/** The record as its reader gets it. */
+export interface Read {
+  /** The facts. */
+  readonly birth: Birth;
+  /** Decodes the arguments, then frees the record. */
+  readArgs(): Arrival;
+}
+
+/**
+ * Reads this child's record.
+ *
+ * @param arena Where it was born.
+ */
+export function readBirth(arena: Arena): Read {
+  const offset = birthOffset(arena, arena.me);
+  const [factsLength, argsLength] = arena.words(
+    offset,
+    HEAD_BYTES / 4,
+  ) as unknown as [number, number];
+  const facts = arena.bytes(offset + HEAD_BYTES, factsLength);
+  const { value } = fromMessage(facts);
+  return {
+    birth: value as Birth,
+    readArgs: () => {
+      const at = offset + HEAD_BYTES + factsLength;
+      const arrival = fromMessage(arena.bytes(at, argsLength));
+      dropBirth(arena, arena.me);
+      return arrival;
+    },
+  };
+}
+
+/**
+ * Frees the record of a child, if it has not done so itself.
+ *
+ * @param arena Where it was born.
+ * @param token The child's token.
+ */
+export function dropBirth(arena: Arena, token: number): void {
+  const offset = birthOffset(arena, token);
+  if (offset === 0) return;
+  const words = arena.words(offset, HEAD_BYTES / 4);
+  const size = HEAD_BYTES + words[0]! + words[1]!;
+  arena.participants.store(token, S_BIRTH, 0);
+  arena.heap.free(offset, size);
+}
+
+function birthOffset(arena: Arena, token: number): number {
+  return (arena.participants.load(token, S_BIRTH) >>> 0) * UNIT;
+}
+
+function gather(message: Message): Uint8Array {
+  const bytes = new Uint8Array(message.byteLength);
+  let at = 0;
+  for (const part of message.parts) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,342 @@
+/**
+ * {@linkcode Context}: everything of this package for one start method, and the
+ * choice of the default one.
+ *
+ * The classes of the rooms above this one are handed in by the front door,
+ * `mod.ts`: see {@linkcode complete}.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { registerClass } from "../codec/mod.ts";
+import { ProcessError } from "../errors.ts";
+import { getLogger, logToStderr } from "../logging.ts";
+import { bindTo, setDefaultKind } from "../primitives/_block.ts";
+import { setFunctionCarrier } from "../primitives/_wire.ts";
+import { current } from "./_current.ts";
+import { EXEC } from "./_exec.ts";
+import { exit } from "./exit.ts";
+import {
+  activeChildren,
+  cpuCount,
+  currentProcess,
+  parentProcess,
+} from "./family.ts";
+import { refer, register, restore, setInspector } from "./functions.ts";
+import { moduleOf } from "./_inspect.ts";
+import { checkUsable } from "./_launchers.ts";
+import { setPreload } from "./_preload.ts";
+import { Process } from "./process.ts";
+import { sleep } from "./sleep.ts";
+
+/**
+ * How children come to life: `spawn` as processes, `worker` as threads of this one.
+ */
+export type StartMethod = "spawn" | "worker";
+
+/** Options of {@linkcode getStartMethod}. */
+export interface GetStartMethodOptions {
+  /**
+   * Whether to give `null` if none has been chosen, rather than choose the first.
+   *
+   * @default {false}
+   */
+  allowNone?: boolean;
+}
+
+/** Options of {@linkcode setStartMethod}. */
+export interface SetStartMethodOptions {
+  /**
+   * Whether to change a choice that has been made.
+   *
+   * @default {false}
+   */
+  force?: boolean;
+}
+
+const START_METHODS: readonly StartMethod[] = ["spawn", "worker"];
+
+/** Classes of the rooms above; see {@linkcode complete}. */
+export interface UpperRooms {
+  /** See `pool/`. */
+  readonly Pool: typeof import("../pool/mod.ts").Pool;
+}
+
+let upper: UpperRooms | undefined;
+
+/** Hands in what stands above this room; the front door does it. */
+export function complete(rooms: UpperRooms): void {
+  upper = rooms;
+}
+
+/**
+ * Everything of this package for one start method.
+ *
+ * @example Choosing threads
+ * ```ts
+ * import { getContext } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ctx = getContext("worker");
+ * assertEquals(ctx.getStartMethod(), "worker");
+ * ```
+ */
+export class Context {
+  readonly #method: StartMethod;
+  readonly #classes = new Map<unknown, unknown>();
+
+  /**
+   * Not for users: see {@linkcode getContext}.
+   *
+   * @param method Its start method.
+   */
+  constructor(method: StartMethod) {
+    this.#method = method;
+  }
+
+  /** See {@linkcode Process}. */
+  get Process(): typeof Process {
+    return this.#bind(Process, true);
+  }
+
+  /** See `Pool`. */
+  get Pool(): UpperRooms["Pool"] {
+    return this.#bind(upper!.Pool);
+  }
+
+  /** See {@linkcode getAllStartMethods}. */
+  readonly getAllStartMethods: () => StartMethod[] = getAllStartMethods;
+  /** See {@linkcode cpuCount}. */
+  readonly cpuCount: () => number = cpuCount;
+  /** See {@linkcode currentProcess}. */
+  readonly currentProcess: typeof currentProcess = currentProcess;
+  /** See {@linkcode parentProcess}. */
+  readonly parentProcess: typeof parentProcess = parentProcess;
+  /** See {@linkcode activeChildren}. */
+  readonly activeChildren: typeof activeChildren = activeChildren;
+  /** See {@linkcode setExecutable}. */
+  readonly setExecutable: typeof setExecutable = setExecutable;
+  /** See {@linkcode setPreload}. */
+  readonly setPreload: typeof setPreload = setPreload;
+  /** See {@linkcode freezeSupport}. */
+  readonly freezeSupport: typeof freezeSupport = freezeSupport;
+  /** See {@linkcode register}. */
+  readonly register: typeof register = register;
+  /** See {@linkcode registerClass}. */
+  readonly registerClass: typeof registerClass = registerClass;
+  /** See {@linkcode sleep}. */
+  readonly sleep: typeof sleep = sleep;
+  /** See {@linkcode exit}. */
+  readonly exit: typeof exit = exit;
+  /** See {@linkcode getLogger}. */
+  readonly getLogger: typeof getLogger = getLogger;
+  /** See {@linkcode logToStderr}. */
+  readonly logToStderr: typeof logToStderr = logToStderr;
+
+  /**
+   * Another context, or this one.
+   *
+   * @param method Its start method; by default this one's.
+   */
+  getContext(method?: StartMethod): Context {
+    return method === undefined ? this : getContext(method);
+  }
+
+  /** The start method of this context. */
+  getStartMethod(_options?: GetStartMethodOptions): StartMethod {
+    return this.#method;
+  }
+
+  /**
+   * Refuses: this context has its start method.
+   *
+   * @throws {ProcessError} Always.
+   */
+  setStartMethod(
+    _method: StartMethod | null,
+    _options?: SetStartMethodOptions,
+  ): void {
+    throw new ProcessError("cannot set start method of concrete context");
+  }
+
+  #bind<C extends new (...args: never[]) => object>(
+    cls: C,
+    isPrefixed = false,
+  ): C {
+    let bound = this.#classes.get(cls) as C | undefined;
+    if (!bound) {
+      bound = bindTo(cls, this.#method);
+      this.#classes.set(cls, bound);
+      if (isPrefixed) {
+        const value = `${capitalised(this.#method)}${cls.name}`;
+        Object.defineProperty(bound, "name", { value });
+      }
+    }
+    return bound;
+  }
+}
+
+/** The context of processes. */
+class SpawnContext extends Context {}
+/** The context of threads. */
+class WorkerContext extends Context {}
+
+const contexts: Readonly<Record<StartMethod, Context>> = {
+  spawn: new SpawnContext("spawn"),
+  worker: new WorkerContext("worker"),
+};
+
+let chosen: StartMethod | null = null;
+
+/**
+ * The context of a start method, which has all classes and functions of this
+ * package for it.
+ *
+ * @example
+ * ```ts
+ * import { getContext } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(getContext("worker").getStartMethod(), "worker");
+ * ```
+ *
+ * @param method The start method; by default the chosen one, which is fixed then.
+ * @throws {RangeError} If there is no such start method.
+ * @throws {Deno.errors.NotCapable} If `spawn` lacks `--allow-ffi`.
+ */
+export function getContext(method?: StartMethod): Context {
+  const wanted = method === undefined ? getStartMethod() : checked(method);
+  checkUsable(wanted);
+  return contexts[wanted];
+}
+
+/**
+ * The start methods there are, the default first.
+ *
+ * @example
+ * ```ts
+ * import { getAllStartMethods } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(getAllStartMethods(), ["spawn", "worker"]);
+ * ```
+ */
+export function getAllStartMethods(): StartMethod[] {
+  return [...START_METHODS];
+}
+
+/** The default start method; asking for it fixes it. */
+export function getStartMethod(): StartMethod;
+/**
+ * The default start method.
+ *
+ * @param options Whether to leave it open.
+ */
+export function getStartMethod(
+  options: GetStartMethodOptions,
+): StartMethod | null;
+export function getStartMethod(
+  options: GetStartMethodOptions = {},
+): StartMethod | null {
+  if (chosen === null && !options.allowNone) {
+    chosen = current.method ?? START_METHODS[0]!;
+  }
+  return chosen;
+}
+
+/**
+ * Chooses the default start method, once per program.
+ *
+ * @example
+ * ```ts
+ * import { getStartMethod, setStartMethod } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * setStartMethod("worker", { force: true });
+ * assertEquals(getStartMethod(), "worker");
+ * ```
+ *
+ * @param method The start method, or `null` to leave it open again.
+ * @param options Whether to change a choice that has been made.
+ * @throws {ProcessError} If it has been chosen already.
+ * @throws {RangeError} If there is no such start method.
+ */
+export function setStartMethod(
+  method: StartMethod | null,
+  options: SetStartMethodOptions = {},
+): void {
+  if (chosen !== null && !options.force) {
+    throw new ProcessError("context has already been set");
+  }
+  chosen = method === null ? null : checked(method);
+}
+
+/**
+ * Chooses the program that runs child processes.
+ *
+ * @example
+ * ```ts
+ * import { setExecutable } from "@deno-mp/multiprocessing";
+ *
+ * setExecutable(Deno.execPath());
+ * ```
+ *
+ * @param path Its path or `file:` URL: a Deno.
+ * @default path {Deno.execPath()}
+ * @throws {TypeError} If it is neither.
+ */
+export function setExecutable(path: string | URL): void {
+  if (typeof path === "string" && !path.startsWith("file:")) {
+    EXEC.path = path;
+    return;
+  }
+  const url = path instanceof URL || typeof path === "string"
+    ? new URL(path)
+    : undefined;
+  if (url?.protocol !== "file:") {
+    throw new TypeError(
+      `Cannot set the executable as it must be a path or a file: URL: it is ${
+        Deno.inspect(path)
+      }`,
+    );
+  }
+  EXEC.path = decodeURIComponent(url.pathname);
+}
+
+/**
+ * Does nothing, and is here for those who look for it: a compiled program needs
+ * no such call.
+ *
+ * @example
+ * ```ts
+ * import { freezeSupport } from "@deno-mp/multiprocessing";
+ *
+ * freezeSupport();
+ * ```
+ */
+export function freezeSupport(): void {}
+
+function checked(method: unknown): StartMethod {
+  if (START_METHODS.includes(method as StartMethod)) {
+    return method as StartMethod;
+  }
+  if (method === "fork" || method === "forkserver") {
+    throw new RangeError(
+      `cannot find context for '${method}': Deno cannot fork a running process; use "worker" for children that start fast and share memory, or "spawn"`,
+    );
+  }
+  throw new RangeError(
+    `cannot find context for ${Deno.inspect(method)}: there are ${
+      START_METHODS.map((name) => `"${name}"`).join(" and ")
+    }`,
+  );
+}
+
+function capitalised(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+setDefaultKind(() => getStartMethod());
+setFunctionCarrier({ refer, restore });
+setInspector(moduleOf);

@@ -1,0 +1,36 @@
+/**
+ * How a child comes to life: contexts, processes, and what they know of each
+ * other.
+ *
+ * @module
+ */
+export { AuthKey } from "./authkey.ts";
+export {
+  Context,
+  freezeSupport,
+  getAllStartMethods,
+  getContext,
+  getStartMethod,
+  setExecutable,
+  setStartMethod,
+} from "./context.ts";
+export type {
+  GetStartMethodOptions,
+  SetStartMethodOptions,
+  StartMethod,
+} from "./context.ts";
+export { exit } from "./exit.ts";
+export {
+  activeChildren,
+  cpuCount,
+  currentProcess,
+  ParentProcess,
+  parentProcess,
+} from "./family.ts";
+export type { ParentFacts } from "./family.ts";
+export { register } from "./functions.ts";
+export { setPreload } from "./_preload.ts";
+export { Process } from "./process.ts";
+export type { ProcessInfo, ProcessOptions } from "./process.ts";
+export { Sentinel } from "./sentinel.ts";
+export { sleep } from "./sleep.ts";

@@ -1,0 +1,96 @@
+/**
+ * The start method `spawn`: a child is a Deno process of its own.
+ *
+ * It runs the library's child module, never the user's, with the flags of this
+ * process: permissions, configuration, `--unstable-*`. Where it finds the shared
+ * memory is in its last argument; everything else it reads there. A compiled
+ * program has no `deno run`: it runs itself, and the last argument tells it to be
+ * a child (see `standalone.ts`).
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { EXEC } from "./_exec.ts";
+import { exitCodeOf } from "./exit_code.ts";
+import { childFlags, permissionFlags } from "./_flags.ts";
+import { ARGUMENT, isStandalone } from "./standalone.ts";
+import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
+
+/** Module that a child process runs. */
+const CHILD_MODULE = new URL("./spawn_child.ts", import.meta.url).href;
+
+/** See the module. */
+export const spawn: Launcher = { launch };
+
+function launch(request: LaunchRequest): Launched {
+  const { handle, daemon } = request;
+  if (handle.memory.kind !== "spawn") {
+    throw new TypeError("Cannot start a process on the memory of threads");
+  }
+  const place = [
+    ARGUMENT,
+    Deno.pid,
+    handle.memory.pid,
+    handle.memory.fd,
+    handle.sizeLog2,
+    handle.token,
+  ].join(":");
+  const args = isStandalone() ? [place] : [
+    "run",
+    ...childFlags(),
+    ...permissionFlags(request.permissions),
+    ...memoryFlags(request.memoryLimitMb),
+    ...(request.execArgs ?? []),
+    CHILD_MODULE,
+    place,
+  ];
+  const command = new Deno.Command(EXEC.path ?? Deno.execPath(), {
+    args,
+    ...(request.env ? { env: request.env } : {}),
+    ...(request.cwd !== undefined ? { cwd: request.cwd } : {}),
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  return new ChildProcess(command.spawn(), daemon);
+}
+
+function memoryFlags(limitMb: number | undefined): string[] {
+  return limitMb === undefined
+    ? []
+    : [`--v8-flags=--max-old-space-size=${limitMb}`];
+}
+
+class ChildProcess implements Launched {
+  readonly pid: number;
+  readonly ended: Promise<Ending>;
+  readonly #child: Deno.ChildProcess;
+  #hasEnded = false;
+
+  constructor(child: Deno.ChildProcess, daemon: boolean) {
+    this.#child = child;
+    this.pid = child.pid;
+    this.ended = child.status.then((status) => {
+      this.#hasEnded = true;
+      return { exitCode: exitCodeOf(status), signal: status.signal };
+    });
+    if (daemon) child.unref();
+  }
+
+  end(signal: "SIGTERM" | "SIGKILL"): void {
+    if (this.#hasEnded) return;
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended this instant, and the news is on its way: Deno refuses to
+      // signal a process it has already waited for, which is what we want.
+    }
+  }
+
+  keepAlive(on: boolean): void {
+    if (this.#hasEnded) return;
+    if (on) this.#child.ref();
+    else this.#child.unref();
+  }
+}

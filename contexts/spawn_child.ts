@@ -1,0 +1,41 @@
+/**
+ * The program that a child process runs. Does nothing when it is only imported.
+ *
+ * Runs in the child.
+ *
+ * @module
+ */
+import { adoptFrom } from "../memory/mod.ts";
+import { live } from "./_child.ts";
+import type { Host } from "./_child.ts";
+import { readPlace } from "./standalone.ts";
+import type { Place } from "./standalone.ts";
+
+const host: Host = {
+  ident: Deno.pid,
+  exit: (code) => Deno.exit(code),
+  onLeave: (listener) => globalThis.addEventListener("unload", listener),
+  release: () => {},
+};
+
+/**
+ * Lives the life of a child process.
+ *
+ * @param place Where its memory is.
+ */
+export async function main(place: Place): Promise<void> {
+  const { pid, fd, sizeLog2, token } = place;
+  const memory = { kind: "spawn", pid, fd } as const;
+  const arena = adoptFrom({ memory, sizeLog2, token });
+  await live(arena, host);
+}
+
+if (import.meta.main) {
+  const place = readPlace(Deno.args);
+  if (!place || place.parentPid !== Deno.ppid) {
+    // Started by hand, or its parent has died already: nobody waits for it.
+    console.error("This module is run by the package itself, as a child");
+    Deno.exit(1);
+  }
+  await main(place);
+}

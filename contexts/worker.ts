@@ -1,0 +1,133 @@
+/**
+ * The start method `worker`: a child is a thread of this process.
+ *
+ * It is a Worker of `node:worker_threads`, because that tells of its end with an
+ * exit code, whatever ends it, and survives running out of memory; the Web's
+ * Worker does neither.
+ *
+ * **Stopping a busy thread.** Deno's `terminate()` alone lets a thread that never
+ * returns to its event loop burn on. It does interrupt one that holds a Web Lock
+ * (so that the lock can be passed on safely); so the child takes a lock of its
+ * own before any user code runs (see `_child.ts`). Needs Deno 2.9.4.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { builtin } from "./_node.ts";
+import { existingArena } from "../memory/mod.ts";
+import type { ArenaHandle } from "../memory/mod.ts";
+import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
+
+/** Module that a thread runs. */
+const CHILD_MODULE = new URL("./worker_child.ts", import.meta.url);
+
+/**
+ * Heap limit of a thread in MiB where none is asked for: V8's own for a process
+ * with enough memory. Without a limit, a thread that runs out of memory takes
+ * the whole process with it.
+ */
+const DEFAULT_MEMORY_LIMIT_MB = 4096;
+
+/** Settings a thread cannot have, and why. */
+const PROCESS_ONLY = ["permissions", "env", "cwd", "execArgs"] as const;
+
+/** What a thread is given. */
+export interface ThreadData {
+  /** Marks the data as ours. */
+  readonly multiprocessing: true;
+  /** What it needs to attach. */
+  readonly handle: ArenaHandle;
+  /** The arena of processes, if this process has one. */
+  readonly processes: ArenaHandle | undefined;
+  /** Its heap limit in MiB. */
+  readonly memoryLimitMb: number;
+}
+
+/** See the module. */
+export const worker: Launcher = { launch };
+
+function launch(request: LaunchRequest): Launched {
+  for (const name of PROCESS_ONLY) {
+    if (request[name] !== undefined) {
+      throw new TypeError(
+        `Cannot start a worker with '${name}' as a thread shares its process: use getContext("spawn")`,
+      );
+    }
+  }
+  const memoryLimitMb = request.memoryLimitMb ?? DEFAULT_MEMORY_LIMIT_MB;
+  const processes = existingArena("spawn")?.invite();
+  const data: ThreadData = {
+    multiprocessing: true,
+    handle: request.handle,
+    processes,
+    memoryLimitMb,
+  };
+  const { Worker } = builtin("node:worker_threads");
+  const thread = new Worker(entry(), {
+    name: request.name,
+    workerData: data,
+    resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
+  });
+  return new ChildThread(thread, request, processes?.token);
+}
+
+/** The child module, in a form that the Worker takes. */
+function entry(): URL {
+  if (CHILD_MODULE.protocol === "file:") return CHILD_MODULE;
+  // Only file: and data: are taken (denoland/deno #31612).
+  const code = `import { main } from ${
+    JSON.stringify(CHILD_MODULE.href)
+  }; main();`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+}
+
+type Thread = InstanceType<
+  typeof import("node:worker_threads").Worker
+>;
+
+class ChildThread implements Launched {
+  readonly pid: number = Deno.pid;
+  readonly ended: Promise<Ending>;
+  readonly #thread: Thread;
+  /** The signal it was ended with, as far as a thread can have one. */
+  #signal: "SIGTERM" | "SIGKILL" | null = null;
+  #hasEnded = false;
+
+  constructor(
+    thread: Thread,
+    { daemon }: LaunchRequest,
+    processToken: number | undefined,
+  ) {
+    this.#thread = thread;
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ended = promise;
+    // Without a listener an error in the thread would end this process. What
+    // happened has been printed, and the exit code tells the rest.
+    thread.on("error", () => {});
+    thread.on("exit", (code: number) => {
+      this.#hasEnded = true;
+      if (processToken !== undefined) {
+        existingArena("spawn")?.bury(processToken);
+      }
+      const bySignal = this.#signal === "SIGKILL" ? -9 : -15;
+      resolve({
+        exitCode: this.#signal ? bySignal : code,
+        signal: this.#signal,
+      });
+    });
+    if (daemon) thread.unref();
+  }
+
+  end(signal: "SIGTERM" | "SIGKILL"): void {
+    if (this.#hasEnded || this.#signal) return;
+    this.#signal = signal;
+    this.#thread.terminate();
+  }
+
+  keepAlive(on: boolean): void {
+    if (this.#hasEnded) return;
+    if (on) this.#thread.ref();
+    else this.#thread.unref();
+  }
+}

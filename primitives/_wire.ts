@@ -1,0 +1,95 @@
+/**
+ * Values to messages and back, for whoever sends values through shared memory:
+ * the codec, with handles of shared objects and references to functions.
+ *
+ * A function arrives as itself where its module is loaded, and otherwise as a
+ * stand-in that loads it. Receivers that can wait do so before they hand the
+ * value out, so that only those who block see a stand-in that is not loaded.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { decode, encodeParts } from "../codec/mod.ts";
+import { EncodingError } from "../errors.ts";
+import type { Message } from "../memory/mod.ts";
+import { sending } from "./_block.ts";
+import type { Target } from "./_block.ts";
+
+// deno-lint-ignore ban-types -- any function
+type AnyFunction = Function;
+
+/** How functions travel; supplied by the room above. */
+export interface FunctionCarrier {
+  /** Plain data that leads another participant to the function. */
+  refer(fn: AnyFunction, path: string): unknown;
+  /** The function, or a stand-in and the loading of its module. */
+  restore(reference: unknown): {
+    fn: AnyFunction;
+    loading: Promise<void> | undefined;
+  };
+}
+
+let carrier: FunctionCarrier | undefined;
+
+/** Supplies the way functions travel. */
+export function setFunctionCarrier(functions: FunctionCarrier): void {
+  carrier = functions;
+}
+
+/**
+ * Makes a message of a value.
+ *
+ * @param value What to send.
+ * @param target For whom.
+ * @param root What to call the value in an error.
+ * @throws {EncodingError} If it cannot travel, naming the part that cannot.
+ */
+export function toMessage(
+  value: unknown,
+  target: Target,
+  root: string,
+): Message {
+  return sending(() =>
+    encodeParts(value, {
+      root,
+      target,
+      encodeFunction: (fn, path) => {
+        if (!carrier) {
+          throw new EncodingError("Cannot send a function", { path });
+        }
+        return carrier.refer(fn, path);
+      },
+    })
+  );
+}
+
+/** A value that has arrived, and what is still being loaded for it. */
+export interface Arrival {
+  /** The value. */
+  readonly value: unknown;
+  /** Modules of functions in it, if any are not loaded yet. */
+  readonly loading: Promise<unknown> | undefined;
+}
+
+/**
+ * Makes a value of a message.
+ *
+ * @param bytes The message.
+ * @throws {EncodingError} If it is not one.
+ */
+export function fromMessage(bytes: Uint8Array): Arrival {
+  const loadings: Promise<void>[] = [];
+  const value = decode(bytes, {
+    decodeFunction: (reference) => {
+      if (!carrier) throw new EncodingError("Cannot receive a function");
+      const { fn, loading } = carrier.restore(reference);
+      if (loading) loadings.push(loading);
+      return fn;
+    },
+  });
+  return {
+    value,
+    loading: loadings.length > 0 ? Promise.all(loadings) : undefined,
+  };
+}
