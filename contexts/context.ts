@@ -13,7 +13,6 @@ import { registerClass } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { getLogger, logToStderr } from "../logging.ts";
 import { bindTo, setDefaultKind } from "../primitives/_block.ts";
-import { setFunctionCarrier } from "../primitives/_wire.ts";
 import { current } from "./_current.ts";
 import { EXEC } from "./_exec.ts";
 import { exit } from "./exit.ts";
@@ -23,8 +22,7 @@ import {
   currentProcess,
   parentProcess,
 } from "./family.ts";
-import { refer, register, restore, setInspector } from "./functions.ts";
-import { moduleOf } from "./_inspect.ts";
+import { register } from "./functions.ts";
 import { checkUsable } from "./_launchers.ts";
 import { setPreload } from "./_preload.ts";
 import { Process } from "./process.ts";
@@ -338,5 +336,3 @@ function capitalised(word: string): string {
 }
 
 setDefaultKind(() => getStartMethod());
-setFunctionCarrier({ refer, restore });
-setInspector(moduleOf);

@@ -19,6 +19,8 @@
  * @module
  */
 import { EncodingError } from "../errors.ts";
+import { setFunctionCarrier } from "../primitives/_wire.ts";
+import { moduleOf } from "./_inspect.ts";
 import { callingModules, readModule } from "./_source.ts";
 
 // deno-lint-ignore ban-types -- any function
@@ -282,16 +284,7 @@ function inspectedModule(fn: AnyFunction): string | undefined {
     kind: "inspector" as "hostname",
   });
   if (state !== "granted") return undefined;
-  return inspector?.(fn);
-}
-
-let inspector: ((fn: AnyFunction) => string | undefined) | undefined;
-
-/** Supplies the look-up by inspector, which needs a part of `node:`. */
-export function setInspector(
-  find: (fn: AnyFunction) => string | undefined,
-): void {
-  inspector = find;
+  return moduleOf(fn);
 }
 
 /** The function, or why it is not the one. */
@@ -361,3 +354,5 @@ function hashOf(fn: AnyFunction): number {
   hashes.set(fn, hash);
   return hash;
 }
+
+setFunctionCarrier({ refer, restore });

@@ -251,6 +251,7 @@ export class Process<A extends unknown[] = unknown[]> {
       stopWatching();
       signal?.removeEventListener("abort", onAbort);
       this.#exitCode = ending.exitCode;
+      this.#endSignal = ending.signal;
       children.delete(this);
       dropBirth(child.arena, child.token);
       reap(child.arena, child.token);
@@ -385,6 +386,12 @@ export class Process<A extends unknown[] = unknown[]> {
     this.#checkOpen();
     return this.#exitCode;
   }
+
+  /** The signal that ended it, `null` if none did. */
+  get endSignal(): Deno.Signal | null {
+    return this.#endSignal;
+  }
+  #endSignal: Deno.Signal | null = null;
 
   /** The key its connections authenticate with, at first that of this process. */
   get authkey(): AuthKey {

@@ -32,7 +32,7 @@ export async function main(): Promise<void> {
     exit: (code) => Deno.exit(code),
     onLeave: (listener) => {
       globalThis.addEventListener("unload", listener);
-      nodeProcess.on("exit", listener);
+      nodeProcess().on("exit", listener);
     },
     release: () => {
       clearInterval(watch);

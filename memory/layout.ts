@@ -111,7 +111,7 @@ export const SLOT_DEAD = 4;
 
 // ---- a wait entry -----------------------------------------------------------
 
-/** What is waited for (see `Arena.key`) · owner · wakers. */
+/** What is waited for (see `keyOf` in `arena.ts`) · owner · wakers. */
 export const E_KEY = 0;
 /** One of the `ENTRY_…` states. */
 export const E_STATE = 1;

@@ -10,8 +10,10 @@
  * whether the holder can still run, and takes the mutex from one that cannot.
  * `lock()` says so, and each section is written so that the next holder can put
  * right what was left half done: by one store that commits, with everything else
- * derived from it. A thread that was condemned gets {@linkcode MERCY_MS} to stop:
- * its end takes effect at the next loop or call, microseconds later.
+ * derived from it. One that has been buried loses it at once, any other after
+ * {@linkcode MERCY_MS}: the end of a condemned thread takes effect at its next loop
+ * or call, microseconds later, but first it has to get to run; and one that has
+ * said that it leaves may still have a few things to do.
  *
  * Runs in the parent and in the child.
  *
@@ -27,10 +29,12 @@ const SPINS = 200;
 const FIRST_NAP_MS = 0.02;
 /** Longest nap: how late a waiter may notice the release. */
 const LONGEST_NAP_MS = 1;
-/** Napped this long, a waiter asks whether the holder is still there. */
-const SUSPICION_MS = 5;
-/** How long a condemned thread may still be running; see the module. */
-const MERCY_MS = 20;
+/**
+ * Napped this long, a waiter goes and sees whether the holder can still run; by
+ * then a condemned thread has stopped. Naps are counted, not time: on a machine
+ * so busy that the thread has not run, the waiter has hardly run either.
+ */
+const MERCY_MS = 100;
 /** Napped this long, something stopped the holder (a debugger, SIGSTOP). */
 const HOPELESS_MS = 10_000;
 
@@ -59,7 +63,6 @@ export function lock(
     const holder = Atomics.compareExchange(words, index, 0, me);
     if (holder === 0) return false;
     if (
-      nappedMs > SUSPICION_MS &&
       isGone(holder, nappedMs, participants) &&
       Atomics.compareExchange(words, index, holder, me) === holder
     ) {
@@ -95,6 +98,6 @@ function isGone(
   nappedMs: number,
   participants: Participants,
 ): boolean {
-  return participants.standing(holder) !== "alive" ||
+  return !participants.isCurrent(holder) ||
     (nappedMs > MERCY_MS && participants.isStopped(holder));
 }

@@ -13,7 +13,7 @@
  *   FREE --claim()--> RESERVED --enter()--> ALIVE --leave()--> LEFT ---+
  *    ^                    |                   |                        |
  *    |                    +------ bury() -----+--- bury() --> DEAD     |
- *    +------------------------ release() ---------------------+--------+
+ *    +--- release(): generation += 1 -------------------------+--------+
  * ```
  *
  * The parent claims the slot before its child starts, so that a child which dies
@@ -70,9 +70,8 @@ export class Participants {
         at.SLOT_RESERVED,
       );
       if (was !== at.SLOT_FREE) continue;
-      const generation =
-        (Atomics.load(words, base + at.S_GENERATION) % (at.GENERATIONS - 1)) +
-        1;
+      // No token is 0, so no generation is. Later ones are given by release().
+      const generation = Atomics.load(words, base + at.S_GENERATION) || 1;
       for (let i = at.S_PID; i < at.SLOT_WORDS; i++) words[base + i] = 0;
       words[base + at.S_PARENT] = parent;
       words[base + at.S_IDENT] = Atomics.add(words, at.H_SERIAL, 1) + 1;
@@ -90,9 +89,19 @@ export class Participants {
    *
    * @param token Its token.
    * @param pid The process it runs in.
+   * @throws {Error} If the slot is not reserved for it (any more): two owners of
+   * one slot would undo each other's waits.
    */
   enter(token: number, pid: number): void {
     const base = slotWord(slotOf(token));
+    if (
+      !this.isCurrent(token) ||
+      Atomics.load(this.#words, base + at.S_STATE) !== at.SLOT_RESERVED
+    ) {
+      throw new Error(
+        "Cannot attach to shared memory as the place for it is not free any more",
+      );
+    }
     this.#words[base + at.S_PID] = pid;
     Atomics.store(this.#words, base + at.S_STATE, at.SLOT_ALIVE);
   }
@@ -108,8 +117,8 @@ export class Participants {
   }
 
   /**
-   * Says that the owner is about to be ended by force. A mutex it holds may be
-   * taken from it once it has had time to stop.
+   * Says that the owner is about to be ended by force. If it is a thread, a mutex
+   * it holds may be taken from it once it has had time to stop.
    *
    * @param token Its token.
    */
@@ -134,7 +143,8 @@ export class Participants {
 
   /**
    * Frees the slot of an ended participant for the next one, unless locks are
-   * still held in its name.
+   * still held in its name. From here on the token is of an earlier generation, so
+   * that a second burial cannot hit the next owner.
    *
    * @param token Its token.
    */
@@ -148,6 +158,9 @@ export class Participants {
     ) {
       return;
     }
+    const generation = token >>> at.TOKEN_SLOT_BITS;
+    const next = (generation % (at.GENERATIONS - 1)) + 1;
+    Atomics.store(this.#words, base + at.S_GENERATION, next);
     Atomics.store(this.#words, base + at.S_STATE, at.SLOT_FREE);
   }
 
@@ -182,9 +195,10 @@ export class Participants {
   isStopped(token: number): boolean {
     if (this.standing(token) !== "alive") return true;
     const base = slotWord(slotOf(token));
-    if (Atomics.load(this.#words, base + at.S_ENDING) === 1) return true;
     const pid = Atomics.load(this.#words, base + at.S_PID);
-    return pid !== 0 && this.#memory.hasEnded(pid);
+    // A process that was asked to end may go on for as long as it likes.
+    if (pid !== 0) return this.#memory.hasEnded(pid);
+    return Atomics.load(this.#words, base + at.S_ENDING) === 1;
   }
 
   /** A word of the owner's slot. */
@@ -220,7 +234,7 @@ export class Participants {
     return tokens;
   }
 
-  /** Whether the token's slot has not been claimed again since. */
+  /** Whether the token's slot has not been freed since it was claimed with it. */
   isCurrent(token: number): boolean {
     const base = slotWord(slotOf(token));
     return Atomics.load(this.#words, base + at.S_GENERATION) ===

@@ -32,6 +32,10 @@ const FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 const EVERYBODY = 0x7fff_ffff;
+const SEEK_END = 2;
+/** Error numbers of a process that is not there, or is gone while one looks. */
+const ENOENT = 2;
+const ESRCH = 3;
 /** How much of `/proc/<pid>/stat` holds the state: the name is 16 bytes. */
 const STAT_BYTES = 128;
 
@@ -107,6 +111,13 @@ export class ProcessMemory implements Memory {
     if (own < 0) {
       throw new Error(
         `Cannot open the shared memory of process ${pid}: error ${errno()}`,
+      );
+    }
+    // Touching what lies behind the end of a file kills the process.
+    if (symbols.lseek(own, 0n, SEEK_END) < BigInt(byteLength)) {
+      symbols.close(own);
+      throw new Error(
+        `Cannot attach to shared memory as file ${fd} of process ${pid} is not one that this package has made`,
       );
     }
     return new ProcessMemory(symbols, own, byteLength);
@@ -185,12 +196,14 @@ export class ProcessMemory implements Memory {
 
   hasEnded(pid: number): boolean {
     const fd = this.#libc.open(cString(`/proc/${pid}/stat`), O_CLOEXEC);
-    if (fd < 0) return true;
+    // It may be this process that cannot open any more files.
+    if (fd < 0) return errno() === ENOENT;
     const length = Number(
       this.#libc.read(fd, this.#stat, BigInt(STAT_BYTES)),
     );
+    const error = length < 0 ? errno() : 0;
     this.#libc.close(fd);
-    if (length <= 0) return true;
+    if (length <= 0) return error === ESRCH;
     // "pid (name) S …": the name may hold anything, so look from its end. Z and
     // X are ended but not yet waited for by their parent.
     const text = new TextDecoder().decode(this.#stat.subarray(0, length));

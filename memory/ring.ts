@@ -28,6 +28,12 @@
  * putter loses at most the message it was putting, a killed taker loses none it
  * had not taken, and nobody is blocked.
  *
+ * What is to be mended has to be there still: a segment is freed only when
+ * neither end starts from it any more. And it must be possible to tell what
+ * belongs to a commit that happened from what belongs to one that did not, so
+ * that words which count are written *before* it, to where nobody looks until it
+ * has happened (`PUT_UNITS`, `TAKEN_UNITS`, `NEXT_HEAD`).
+ *
  * Runs in the parent and in the child.
  *
  * @module
@@ -54,14 +60,22 @@ const HEAD = 5;
 const HEAD_SEGMENT = 6;
 /** Messages ever taken, modulo 2^32 · taker. */
 const TAKEN = 7;
-/** 16-byte units ever put · putter. */
+/**
+ * 16-byte units ever put, two words: the one for the message with the sequence
+ * number `n` is at `n & 1`, so that it can be written before the message is
+ * there, and counts once `PUT` is `n + 1` · putter.
+ */
 const PUT_UNITS = 8;
-/** 16-byte units ever taken · taker. */
-const TAKEN_UNITS = 9;
+/** 16-byte units ever taken, two words of which `TAKEN` tells one · taker. */
+const TAKEN_UNITS = 10;
 /** Most messages at a time, 0 for no limit · creator. */
-const MAX_ITEMS = 10;
+const MAX_ITEMS = 12;
 /** Most 16-byte units at a time · creator. */
-const MAX_UNITS = 11;
+const MAX_UNITS = 13;
+/** What the take in progress will make of `HEAD` · taker. */
+const NEXT_HEAD = 14;
+/** And of `TAKEN` · taker. */
+const NEXT_TAKEN = 15;
 
 /** Bytes of a ring's head block. */
 export const RING_BYTES: number = UNIT;
@@ -93,6 +107,13 @@ const LARGE_SEGMENT_LOG2 = 18;
 /** The size gone back to. */
 const SMALL_SEGMENT_LOG2 = 16;
 
+/**
+ * Most bytes copied in one go, about 0.2 ms. A thread that is terminated stops
+ * between two of them, and not when all of a message has been written to where
+ * others write by then (see `mutex.ts`).
+ */
+const COPY_BYTES = 1024 * 1024;
+
 /** Longest message: its length plus one is a positive int32. */
 export const LONGEST_MESSAGE: number = 2 ** 31 - 1024;
 /** Default limit for the bytes in a ring: 4 GiB. */
@@ -114,7 +135,11 @@ export interface Message {
   readonly parts: readonly Uint8Array[];
 }
 
-/** A segment as this participant sees it. */
+/**
+ * A segment as this participant sees it. It may be kept beyond the segment's life:
+ * a block of the heap never changes its size, so what lies at the same unit later
+ * looks the same.
+ */
 interface Segment {
   readonly unit: number;
   readonly log2: number;
@@ -145,13 +170,17 @@ export class Ring {
    * @param offset Offset of its head block, {@linkcode RING_BYTES} long. Zeroed, it
    * is an empty ring without limits.
    * @param options `solo` if one participant only puts and one only takes: the
-   * mutexes are left out.
+   * mutexes are left out. `itemsKey` if takers wait for this ring among others.
    */
-  constructor(arena: Arena, offset: number, options: { solo?: boolean } = {}) {
+  constructor(
+    arena: Arena,
+    offset: number,
+    options: { solo?: boolean; itemsKey?: number } = {},
+  ) {
     this.#arena = arena;
     this.#words = arena.words(offset, RING_BYTES / 4);
     this.#shared = !options.solo;
-    this.itemsKey = keyOf(offset);
+    this.itemsKey = options.itemsKey ?? keyOf(offset);
     this.spaceKey = keyOf(offset + ALIGNMENT);
   }
 
@@ -168,7 +197,11 @@ export class Ring {
   /** Messages in the ring. */
   get count(): number {
     const words = this.#words;
-    return (Atomics.load(words, PUT) - Atomics.load(words, TAKEN)) >>> 0;
+    // A taker may be faster than the putter's counter.
+    return Math.max(
+      0,
+      (Atomics.load(words, PUT) - Atomics.load(words, TAKEN)) | 0,
+    );
   }
 
   /** Whether a limit on the number of messages is reached. */
@@ -187,15 +220,19 @@ export class Ring {
   tryPut(message: Message): boolean {
     this.#checkLength(message.byteLength);
     const words = this.#words;
+    let hasMore: boolean;
     if (this.#shared) this.#lockPut();
     try {
       if (!this.#hasRoom(message.byteLength)) return false;
       const at = this.#reserve(frameBytes(message.byteLength));
       this.#write(at, message);
+      hasMore = this.#hasRoom(0);
     } finally {
       if (this.#shared) unlock(words, PUT_LOCK);
     }
     this.#arena.waiting.wake(this.itemsKey, 1);
+    // A take wakes one putter, and may have made room for several.
+    if (hasMore) this.#arena.waiting.wake(this.spaceKey, 1);
     return true;
   }
 
@@ -209,25 +246,34 @@ export class Ring {
    */
   tryTake<T>(read: (message: Uint8Array) => T): T | undefined {
     const words = this.#words;
+    let hasTaken = false;
     if (this.#shared) this.#lockTake();
     try {
       const frame = this.#next();
       if (frame === undefined) return undefined;
+      hasTaken = true;
       const { segment, offset, byteLength } = frame;
       const from = offset - segment.start + SEGMENT_HEAD + FRAME_HEAD;
       try {
         return read(segment.bytes.subarray(from, from + byteLength));
       } finally {
         const bytes = frameBytes(byteLength);
+        const head = (offset + bytes) / ALIGNMENT;
         const sequence = segment.words[(from - FRAME_HEAD) / 4 + 1]!;
-        Atomics.store(words, HEAD, (offset + bytes) / ALIGNMENT);
+        countUnits(words, TAKEN_UNITS, sequence, bytes / ALIGNMENT);
+        // In this order: the second means nothing without the first.
+        Atomics.store(words, NEXT_HEAD, head);
+        Atomics.store(words, NEXT_TAKEN, sequence + 1);
+        // This store commits.
+        Atomics.store(words, HEAD, head);
         Atomics.store(words, TAKEN, sequence + 1);
-        Atomics.add(words, TAKEN_UNITS, bytes / ALIGNMENT);
         if (this.#shared && segment.log2 > GROWN_SEGMENT_LOG2) this.#trim();
       }
     } finally {
       if (this.#shared) unlock(words, TAKE_LOCK);
-      this.#arena.waiting.wake(this.spaceKey, 1);
+      // Only then: an attempt that fails must not wake, or a participant in
+      // overflow would go on ringing itself.
+      if (hasTaken) this.#arena.waiting.wake(this.spaceKey, 1);
     }
   }
 
@@ -237,7 +283,15 @@ export class Ring {
     // A putter killed between its commit and the count: the message is there.
     const head = Atomics.load(this.#words, HEAD) >>> 0;
     if (head === 0) return false;
-    return Atomics.load(this.#arena.words(head * ALIGNMENT, 1), 0) > 0;
+    const header = Atomics.load(this.#arena.words(head * ALIGNMENT, 1), 0);
+    if (header >= 0) return header > 0;
+    // It may lie behind a sign, which only a taker may follow.
+    if (this.#shared) this.#lockTake();
+    try {
+      return this.#next() !== undefined;
+    } finally {
+      if (this.#shared) unlock(this.#words, TAKE_LOCK);
+    }
   }
 
   /** Frees all segments; nobody may use the ring any more. */
@@ -246,6 +300,8 @@ export class Ring {
     while (unit !== 0) {
       const segment = this.#open(unit);
       const next = segment.words[NEXT]! >>> 0;
+      // First: whoever frees the ring again must not free the segment again.
+      Atomics.store(this.#words, HEAD_SEGMENT, next);
       this.#arena.heap.free(unit * UNIT, 2 ** segment.log2);
       unit = next;
     }
@@ -273,8 +329,19 @@ export class Ring {
     const words = this.#words;
     const maxUnits = words[MAX_UNITS]!;
     if (maxUnits === 0) return true;
-    const used = (words[PUT_UNITS]! - Atomics.load(words, TAKEN_UNITS)) >>> 0;
+    const put = words[PUT_UNITS + ((words[PUT]! - 1) & 1)]!;
+    const used = (put - this.#takenUnits()) >>> 0;
     return used + frameBytes(byteLength) / ALIGNMENT <= maxUnits;
+  }
+
+  #takenUnits(): number {
+    const words = this.#words;
+    while (true) {
+      const taken = Atomics.load(words, TAKEN);
+      const units = Atomics.load(words, TAKEN_UNITS + ((taken - 1) & 1));
+      // Takers go on meanwhile, and write to this word again after the next.
+      if (Atomics.load(words, TAKEN) === taken) return units;
+    }
   }
 
   // ---- putting --------------------------------------------------------------
@@ -313,33 +380,33 @@ export class Ring {
   /** Lays the frame down, the header last, and moves the tail behind it. */
   #write(offset: number, message: Message): void {
     const words = this.#words;
-    const segment = this.#putting(offset);
+    const segment = this.#putting();
     const bytes = frameBytes(message.byteLength);
     const local = offset - segment.start + SEGMENT_HEAD;
     let to = local + FRAME_HEAD;
     for (const part of message.parts) {
-      segment.bytes.set(part, to);
+      copy(part, segment.bytes, to);
       to += part.byteLength;
     }
     const sequence = words[PUT]!;
     segment.words[local / 4 + 1] = sequence;
+    countUnits(words, PUT_UNITS, sequence, bytes / ALIGNMENT);
     this.#clear(segment, offset + bytes);
     // This store commits.
     Atomics.store(segment.words, local / 4, message.byteLength + 1);
     Atomics.store(words, PUT, sequence + 1);
-    words[PUT_UNITS] = (words[PUT_UNITS]! + bytes / ALIGNMENT) | 0;
     Atomics.store(words, TAIL, (offset + bytes) / ALIGNMENT);
   }
 
   /** The segment of the tail; the first put makes the first one. */
-  #putting(offset?: number): Segment {
+  #putting(): Segment {
     const words = this.#words;
     const unit = words[TAIL_SEGMENT]! >>> 0;
     if (this.#putSegment?.unit === unit && unit !== 0) return this.#putSegment;
     if (unit !== 0) return this.#putSegment = this.#open(unit);
     const segment = this.#make(FIRST_SEGMENT_LOG2);
     words[TAIL_SEGMENT] = segment.unit;
-    words[TAIL] = (offset ?? segment.start) / ALIGNMENT;
+    words[TAIL] = segment.start / ALIGNMENT;
     words[HEAD_SEGMENT] = segment.unit;
     Atomics.store(words, HEAD, segment.start / ALIGNMENT);
     return this.#putSegment = segment;
@@ -352,7 +419,8 @@ export class Ring {
     const segment = this.#make(log2);
     old.words[NEXT] = segment.unit;
     this.#sign(old, tail, JUMP, segment.unit);
-    words[TAIL_SEGMENT] = segment.unit;
+    // From here on a taker frees the old segment: see #next().
+    Atomics.store(words, TAIL_SEGMENT, segment.unit);
     words[TAIL] = segment.start / ALIGNMENT;
     return this.#putSegment = segment;
   }
@@ -399,6 +467,9 @@ export class Ring {
       if (header === SKIP) {
         Atomics.store(words, HEAD, segment.start / ALIGNMENT);
       } else {
+        // The putter has not gone on yet, and may have died. Then #mendPut()
+        // starts from this segment, so it must stay; and nothing is behind it.
+        if (Atomics.load(words, TAIL_SEGMENT) >>> 0 === unit) return undefined;
         const next = segment.words[word + 1]! >>> 0;
         const start = next * UNIT + SEGMENT_HEAD;
         Atomics.store(words, HEAD, start / ALIGNMENT);
@@ -415,13 +486,16 @@ export class Ring {
     if (!tryLock(words, PUT_LOCK, this.#arena.me)) return;
     const unit = words[HEAD_SEGMENT]! >>> 0;
     if (words[HEAD] === words[TAIL]) {
-      const { log2 } = this.#open(unit);
+      const segment = this.#open(unit);
+      // Killed before the end of this, the segment is used again from its start:
+      // what was taken there must not be there once more.
+      this.#clear(segment, segment.start);
       // The head first: without it the ring has no segment, and is empty.
       Atomics.store(words, HEAD, 0);
-      words[TAIL_SEGMENT] = 0;
-      words[HEAD_SEGMENT] = 0;
+      Atomics.store(words, TAIL_SEGMENT, 0);
+      Atomics.store(words, HEAD_SEGMENT, 0);
       this.#takeSegment = undefined;
-      this.#arena.heap.free(unit * UNIT, 2 ** log2);
+      this.#arena.heap.free(unit * UNIT, 2 ** segment.log2);
     }
     unlock(words, PUT_LOCK);
   }
@@ -457,14 +531,14 @@ export class Ring {
     const words = this.#words;
     this.#putSegment = undefined;
     const first = words[HEAD_SEGMENT]! >>> 0;
-    if (Atomics.load(words, HEAD) === 0 && first !== 0) {
-      // Killed while making the first segment: it is whole, and empty.
-      const start = this.#open(first).start;
+    if (Atomics.load(words, HEAD) === 0) {
+      // Killed while making the first segment, or in #trim() while giving back
+      // the last: if there is one, it is whole, and empty.
+      words[TAIL_SEGMENT] = first;
+      if (first === 0) return;
+      const { start } = this.#open(first);
       words[TAIL] = start / ALIGNMENT;
       Atomics.store(words, HEAD, start / ALIGNMENT);
-    }
-    if (words[TAIL_SEGMENT] === 0 || words[HEAD_SEGMENT] === 0) {
-      words[TAIL_SEGMENT] = 0;
       return;
     }
     let segment = this.#open(words[TAIL_SEGMENT]! >>> 0);
@@ -483,7 +557,7 @@ export class Ring {
         tail += frameBytes(header - 1);
       }
     }
-    words[TAIL_SEGMENT] = segment.unit;
+    Atomics.store(words, TAIL_SEGMENT, segment.unit);
     words[TAIL] = tail / ALIGNMENT;
   }
 
@@ -491,18 +565,39 @@ export class Ring {
   #mendTake(): void {
     const words = this.#words;
     this.#takeSegment = undefined;
-    const head = (Atomics.load(words, HEAD) >>> 0) * ALIGNMENT;
+    const head = Atomics.load(words, HEAD) >>> 0;
     if (head === 0) return;
+    // The last take has committed, whether or not it was counted and told.
+    if (head === words[NEXT_HEAD]! >>> 0) {
+      Atomics.store(words, TAKEN, words[NEXT_TAKEN]!);
+      this.#arena.waiting.wake(this.spaceKey, 1);
+    }
     let segment = this.#open(words[HEAD_SEGMENT]! >>> 0);
-    while (head < segment.start || head >= segment.end) {
+    while (
+      head * ALIGNMENT < segment.start || head * ALIGNMENT >= segment.end
+    ) {
       segment = this.#open(segment.words[NEXT]! >>> 0);
     }
     words[HEAD_SEGMENT] = segment.unit;
-    const word = (head - segment.start + SEGMENT_HEAD) / 4;
-    const header = Atomics.load(segment.words, word);
-    if (header > 0) Atomics.store(words, TAKEN, segment.words[word + 1]!);
-    else if (header === 0) Atomics.store(words, TAKEN, words[PUT]!);
   }
+}
+
+/** Copies in pieces: see `COPY_BYTES`. */
+function copy(part: Uint8Array, bytes: Uint8Array, to: number): void {
+  if (part.byteLength <= COPY_BYTES) return bytes.set(part, to);
+  for (let from = 0; from < part.byteLength; from += COPY_BYTES) {
+    bytes.set(part.subarray(from, from + COPY_BYTES), to + from);
+  }
+}
+
+/** Adds to a count kept in two words, as of a message: see `PUT_UNITS`. */
+function countUnits(
+  words: Int32Array,
+  at: number,
+  sequence: number,
+  units: number,
+): void {
+  words[at + (sequence & 1)] = (words[at + (~sequence & 1)]! + units) | 0;
 }
 
 /** Bytes of a frame that holds a message of this length. */

@@ -18,22 +18,30 @@
  *     waiter (any participant)            |  waker (any participant)
  *     ------------------------------------+----------------------------------
  *  1  attempt: not yet                    |
- *  2  entry := WAITING; bucket += 1       |  a  change what is waited for
+ *  2  bucket += 1; entry := WAITING       |  a  change what is waited for
  *  3  attempt: not yet                    |  b  bucket > 0? else done
  *  4  seen := bell; any entry notified?   |  c  entry: WAITING -> NOTIFIED
  *  5  sleep while bell = seen             |  d  bell += 1; wake the sleeper
  * ```
  *
  * **Why no wake-up is lost.** All of these are sequentially consistent. Either
- * (b) sees the bucket raised in (2), or (2) comes after (b), hence after (a), and
- * then the attempt in (3) sees the change. Once the entry is found, (d) comes
- * after (c): if the waiter read its bell before (d), the sleep in (5) ends at
- * once because the bell differs; if after, (4) has seen the notified entry.
+ * (b) sees the bucket raised and (c) finds the entry, or one of them came before
+ * its part of (2), hence (a) before (3), and then the attempt in (3) sees the
+ * change. Once the entry is found, (d) comes after (c): if the waiter read its
+ * bell before (d), the sleep in (5) ends at once because the bell differs; if
+ * after, (4) has seen the notified entry.
  *
  * **Why none is wasted.** To wake one waiter is to hand it a duty: if it gives up
- * (timeout, abort) or dies while notified, the wake-up is passed on to the next
- * (`#retire` here, {@linkcode Waiting.bury} for the dead). A waiter that was
- * overtaken simply goes on waiting: whoever overtook it will wake again.
+ * (timeout, abort, an attempt that throws) or dies while notified, the wake-up is
+ * passed on to the next (`#retire` here, {@linkcode Waiting.bury} for the dead);
+ * and also if it succeeds while it waited for several keys, for then it may owe
+ * that to another of them. A waiter that was overtaken simply goes on waiting:
+ * whoever overtook it will wake again.
+ *
+ * **Why no death stops others.** What counts waiters is raised before and lowered
+ * after what it counts, so whoever is killed in between leaves it too high, which
+ * costs wakers a look and nobody a wake-up. One that was killed between (a) and
+ * (d) is buried, and then everybody is rung, even who was notified already.
  *
  * **Overflow.** A participant has a fixed number of entries. If it waits for more
  * keys than that, it says so in its slot, and every wake rings it.
@@ -64,7 +72,10 @@ export const NOT_YET: unique symbol = Symbol("not yet");
 /** What a wait gives when its time ran out. */
 export const TIMED_OUT: unique symbol = Symbol("timed out");
 
-/** Tries once and never blocks. */
+/**
+ * Tries once and never blocks. It may wake others when it succeeds, never when
+ * it does not: in a participant in overflow that would be an attempt again.
+ */
 export type Attempt<T> = () => T | typeof NOT_YET;
 
 /** The longest delay a timer takes, in milliseconds. */
@@ -79,6 +90,8 @@ const NO_ENTRY = -1;
 
 /** One wait in progress in this participant. */
 interface Waiter {
+  /** Whether it has been told the outcome: an attempt may abort its own signal. */
+  isOver: boolean;
   readonly keys: readonly number[];
   readonly attempt: Attempt<unknown>;
   readonly exclusive: boolean;
@@ -169,34 +182,39 @@ export class Waiting {
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
+    signal?.throwIfAborted();
 
     const { promise, resolve, reject } = Promise.withResolvers<
       T | typeof TIMED_OUT
     >();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const end = () => {
+      waiter.isOver = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
       this.#remove(waiter);
     };
     const waiter: Waiter = {
+      isOver: false,
       keys,
       attempt,
       exclusive,
       finish: (outcome) => {
+        if (waiter.isOver) return;
         end();
         resolve(outcome as T | typeof TIMED_OUT);
       },
       fail: (error) => {
+        if (waiter.isOver) return;
         end();
         reject(error);
       },
     };
     const onAbort = () => waiter.fail(signal!.reason);
     this.#add(waiter);
+    signal?.addEventListener("abort", onAbort);
     // Attempt again: what we wait for may have come before our entry was seen.
-    if (!this.#try(waiter)) {
-      signal?.addEventListener("abort", onAbort);
+    if (this.#try(waiter) === "not yet" && !waiter.isOver) {
       if (timeout !== Infinity) {
         const deadline = performance.now() + timeout;
         const onTimer = () => {
@@ -237,11 +255,14 @@ export class Waiting {
     const bell = this.#slot + at.S_BELL;
     const deadline = performance.now() + timeout;
     const entries = keys.map((key) => this.#enlist(key));
+    let owed: number[] = [];
     const wasSleeping = Atomics.exchange(words, this.#slot + at.S_SLEEPING, 1);
     try {
       while (true) {
         const seen = Atomics.load(words, bell);
+        owed = keys.filter((_, i) => this.#rearm(entries[i]!));
         const outcome = attempt();
+        if (outcome === NOT_YET || keys.length === 1) owed = [];
         if (outcome !== NOT_YET) return outcome;
         const leftMs = deadline - performance.now();
         if (leftMs <= 0) return TIMED_OUT;
@@ -251,6 +272,7 @@ export class Waiting {
     } finally {
       Atomics.store(words, this.#slot + at.S_SLEEPING, wasSleeping);
       keys.forEach((key, i) => this.#retire(key, entries[i]!));
+      for (const key of owed) this.wake(key, 1);
       // Rings meant for the other waits of this thread may have been heard here.
       if (this.#active > 0) this.#dispatchSoon();
     }
@@ -276,7 +298,13 @@ export class Waiting {
 
   /** Makes everybody who waits, for whatever, look again. */
   wakeEverybody(): void {
-    this.#notifyAll(undefined);
+    const slots = new Set<number>();
+    this.#eachEntry((slot, entry) => {
+      const state = Atomics.load(this.#words, entry + at.E_STATE);
+      // Whoever has notified it may have died before it rang.
+      if (this.#notify(entry) || state === at.ENTRY_NOTIFIED) slots.add(slot);
+    });
+    for (const slot of slots) this.#ring(slot);
     this.#ringOverflowing();
   }
 
@@ -306,9 +334,9 @@ export class Waiting {
 
   // ---- wakers ---------------------------------------------------------------
 
-  #notifyAll(key: number | undefined): void {
+  #notifyAll(key: number): void {
     this.#eachEntry((slot, entry) => {
-      if (key !== undefined && this.#words[entry + at.E_KEY] !== key) return;
+      if (this.#words[entry + at.E_KEY] !== key) return;
       if (this.#notify(entry)) this.#ring(slot);
     });
   }
@@ -334,9 +362,10 @@ export class Waiting {
       if (oldest === 0) return false;
       if (!this.#notify(oldest)) continue; // it stopped, or another was faster
       this.#ring(oldestSlot);
-      // Its owner may have begun to wait for something else in between: then
-      // nobody has been woken yet, and the other wait was only looked up early.
-      if (words[oldest + at.E_KEY] === key) return true;
+      // Its owner may have begun another wait in between: then that one was only
+      // looked up early, and nobody may have been woken yet. No two waits have
+      // the same ticket.
+      if (words[oldest + at.E_TICKET] === oldestTicket) return true;
     }
   }
 
@@ -413,16 +442,17 @@ export class Waiting {
     }
   }
 
-  /** Returns whether the waiter is through. */
-  #try(waiter: Waiter): boolean {
+  /** Returns what became of the waiter. */
+  #try(waiter: Waiter): "took" | "failed" | "not yet" {
     try {
       const outcome = waiter.attempt();
-      if (outcome === NOT_YET) return false;
+      if (outcome === NOT_YET) return "not yet";
       waiter.finish(outcome);
+      return "took";
     } catch (error) {
       waiter.fail(error);
+      return "failed";
     }
-    return true;
   }
 
   async #listen(): Promise<void> {
@@ -458,21 +488,16 @@ export class Waiting {
     for (const line of [...this.#lines.values()]) {
       if (line.entry === NO_ENTRY) {
         if (!overflowRung) continue;
-      } else {
-        // Wait again first, attempt then: a wake-up during the attempts counts.
-        const was = Atomics.compareExchange(
-          words,
-          line.entry + at.E_STATE,
-          at.ENTRY_NOTIFIED,
-          at.ENTRY_WAITING,
-        );
-        if (was !== at.ENTRY_NOTIFIED) continue;
-      }
+      } else if (!this.#rearm(line.entry)) continue;
+      let isOwed = false;
       for (const waiter of [...line.waiters]) {
-        if (line.waiters.has(waiter) && !this.#try(waiter)) {
-          if (waiter.exclusive) break;
-        }
+        if (!line.waiters.has(waiter)) continue;
+        const outcome = this.#try(waiter);
+        if (outcome === "took") isOwed ||= waiter.keys.length > 1;
+        else isOwed = outcome === "failed";
+        if (outcome === "not yet" && waiter.exclusive) break;
       }
+      if (isOwed) this.wake(line.key, 1);
     }
   }
 
@@ -483,16 +508,34 @@ export class Waiting {
     const words = this.#words;
     const entry = this.#takeEntry();
     if (entry === NO_ENTRY) {
-      if (Atomics.exchange(words, this.#slot + at.S_OVERFLOWING, 1) === 0) {
+      if (Atomics.load(words, this.#slot + at.S_OVERFLOWING) === 0) {
         Atomics.add(words, at.H_OVERFLOWING, 1);
+        Atomics.store(words, this.#slot + at.S_OVERFLOWING, 1);
       }
       return NO_ENTRY;
     }
+    // Killed in between, the bucket must be too high, never too low.
+    Atomics.add(words, bucketOf(key), 1);
     words[entry + at.E_KEY] = key;
     words[entry + at.E_TICKET] = Atomics.add(words, at.H_TICKET, 1);
     Atomics.store(words, entry + at.E_STATE, at.ENTRY_WAITING);
-    Atomics.add(words, bucketOf(key), 1);
     return entry;
+  }
+
+  /**
+   * Lets an entry that was notified wait again, before its owner attempts: a
+   * wake-up during the attempt counts.
+   *
+   * @returns Whether it was notified.
+   */
+  #rearm(entry: number): boolean {
+    if (entry === NO_ENTRY) return false;
+    return Atomics.compareExchange(
+      this.#words,
+      entry + at.E_STATE,
+      at.ENTRY_NOTIFIED,
+      at.ENTRY_WAITING,
+    ) === at.ENTRY_NOTIFIED;
   }
 
   /** Takes the note back; a wake-up that came with it goes to the next. */

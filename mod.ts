@@ -1,0 +1,82 @@
+/**
+ * Python's `multiprocessing` for Deno: processes and threads, pools of workers, and
+ * what they share, with the same names and without its hangs.
+ *
+ * The rooms behind this door, from the bottom: `memory/` (shared words, waiting) and
+ * `codec/` (values to bytes), `primitives/` (what is shared), `contexts/` (how
+ * children come to life), `pool/`. Arrows point down only.
+ *
+ * @example Squares in parallel
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing";
+ * import { square } from "./examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new Pool(2);
+ * assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ * ```
+ *
+ * @module
+ */
+import { complete } from "./contexts/context.ts";
+import { Pool } from "./pool/mod.ts";
+
+complete({ Pool });
+
+export { registerClass } from "./codec/mod.ts";
+export {
+  activeChildren,
+  AuthKey,
+  Context,
+  cpuCount,
+  currentProcess,
+  exit,
+  freezeSupport,
+  getAllStartMethods,
+  getContext,
+  getStartMethod,
+  ParentProcess,
+  parentProcess,
+  Process,
+  register,
+  Sentinel,
+  setExecutable,
+  setPreload,
+  setStartMethod,
+  sleep,
+} from "./contexts/mod.ts";
+export type {
+  GetStartMethodOptions,
+  ParentFacts,
+  ProcessInfo,
+  ProcessOptions,
+  SetStartMethodOptions,
+  StartMethod,
+} from "./contexts/mod.ts";
+export {
+  AuthenticationError,
+  BrokenBarrierError,
+  BufferTooShortError,
+  EncodingError,
+  EofError,
+  PoolTerminatedError,
+  ProcessError,
+  QueueEmptyError,
+  QueueFullError,
+  RemoteError,
+  TimeoutError,
+  WorkerLostError,
+} from "./errors.ts";
+export type { EncodingErrorOptions, WorkerLossDetails } from "./errors.ts";
+export { getLogger, logToStderr } from "./logging.ts";
+export { AsyncResult, currentTask, Pool, PoolIterator } from "./pool/mod.ts";
+export type {
+  AnyIterable,
+  ApplyOptions,
+  CurrentTask,
+  ImapOptions,
+  MapOptions,
+  PoolOptions,
+  Progress,
+  TaskOptions,
+} from "./pool/mod.ts";

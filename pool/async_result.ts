@@ -1,0 +1,185 @@
+/**
+ * {@linkcode AsyncResult}: what a pool gives at once for work that takes time.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { ProcessError, TimeoutError } from "../errors.ts";
+import { checkedTimeout } from "../memory/mod.ts";
+import type { WaitOptions } from "../memory/mod.ts";
+
+/** How the pool settles a result. */
+export interface Settler<T> {
+  /** With what the work came to. */
+  resolve(value: T): void;
+  /** With what it threw. */
+  reject(error: unknown): void;
+  /** Whether that has been done. */
+  readonly isSettled: boolean;
+}
+
+/**
+ * The result of work that a pool has been given. It can be awaited like a Promise;
+ * unlike one, a failure that nobody asks for is nobody's problem.
+ *
+ * @example
+ * ```ts
+ * import { Pool, sleep } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new Pool(1);
+ * const result = pool.applyAsync(sleep, [1]);
+ * assertEquals(result.ready(), false);
+ * await result;
+ * assertEquals(result.successful(), true);
+ * ```
+ *
+ * @typeParam T Type of the value.
+ */
+export class AsyncResult<T> implements PromiseLike<T> {
+  #state: "pending" | "fulfilled" | "rejected" = "pending";
+  #outcome: unknown;
+  #deferred: PromiseWithResolvers<T> | undefined;
+  readonly #cancel: () => void;
+
+  /**
+   * Not for users: a pool makes it.
+   *
+   * @param handOver Given what settles it.
+   * @param cancel Stops the work.
+   */
+  constructor(handOver: (settler: Settler<T>) => void, cancel: () => void) {
+    this.#cancel = cancel;
+    const isSettled = () => this.#state !== "pending";
+    handOver({
+      resolve: (value) => {
+        if (this.#state !== "pending") return;
+        this.#state = "fulfilled";
+        this.#outcome = value;
+        this.#deferred?.resolve(value);
+      },
+      reject: (error) => {
+        if (this.#state !== "pending") return;
+        this.#state = "rejected";
+        this.#outcome = error;
+        this.#deferred?.reject(error);
+      },
+      get isSettled() {
+        return isSettled();
+      },
+    });
+  }
+
+  /**
+   * Waits for the value.
+   *
+   * @param options How long to wait; the work goes on after that.
+   * @returns The value, each time.
+   * @throws {TimeoutError} If it is not there in time.
+   * @throws What the work threw.
+   */
+  async get(options: WaitOptions = {}): Promise<T> {
+    if (!await this.wait(options)) {
+      throw new TimeoutError(
+        "Cannot get the result as it is not ready in time",
+      );
+    }
+    if (this.#state === "rejected") throw this.#outcome;
+    return this.#outcome as T;
+  }
+
+  /**
+   * Waits until the value or the error is there.
+   *
+   * @param options How long to wait.
+   * @returns Whether it is there.
+   */
+  async wait(options: WaitOptions = {}): Promise<boolean> {
+    const timeout = checkedTimeout(options.timeout);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#state !== "pending") return true;
+    if (timeout <= 0) return false;
+    const early = Promise.withResolvers<boolean>();
+    const onAbort = () => early.reject(signal!.reason);
+    const timer = timeout === Infinity ? undefined : setTimeout(
+      () => early.resolve(false),
+      Math.min(timeout, 2 ** 31 - 1),
+    );
+    signal?.addEventListener("abort", onAbort);
+    const settled = this.#promise.then(() => true, () => true);
+    try {
+      return await Promise.race([settled, early.promise]);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Whether the value or the error is there. */
+  ready(): boolean {
+    return this.#state !== "pending";
+  }
+
+  /**
+   * Whether the work succeeded.
+   *
+   * @throws {ProcessError} If it is not done yet.
+   */
+  successful(): boolean {
+    if (this.#state === "pending") {
+      throw new ProcessError("AsyncResult is not ready");
+    }
+    return this.#state === "fulfilled";
+  }
+
+  /**
+   * Gives the work up: what has not begun never will, what runs is told by the
+   * signal of its `currentTask()`, and is stopped together with its worker if it
+   * does not end within a second. Other work is not touched.
+   *
+   * The result rejects at once with a `DOMException` named `AbortError`. Does
+   * nothing once it is there.
+   */
+  cancel(): void {
+    if (this.#state === "pending") this.#cancel();
+  }
+
+  /**
+   * So that it can be awaited.
+   *
+   * @param onFulfilled Called with the value.
+   * @param onRejected Called with the error.
+   */
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#promise.then(onFulfilled, onRejected);
+  }
+
+  /**
+   * As with a Promise.
+   *
+   * @param onRejected Called with the error.
+   */
+  catch<B = never>(
+    onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<T | B> {
+    return this.#promise.catch(onRejected);
+  }
+
+  /** Made when it is first asked for: most results are awaited once, many never. */
+  get #promise(): Promise<T> {
+    if (!this.#deferred) {
+      this.#deferred = Promise.withResolvers<T>();
+      if (this.#state === "fulfilled") {
+        this.#deferred.resolve(this.#outcome as T);
+      } else if (this.#state === "rejected") {
+        this.#deferred.reject(this.#outcome);
+      }
+    }
+    return this.#deferred.promise;
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Runs the tests again and again, shuffled, while two other processes burn all the
+ * time they get. A test that depends on its neighbours, on luck, or on being quick
+ * passes once; it does not pass twenty times like this.
+ *
+ * Each run has a new seed, which is printed: `deno test -A --shuffle=SEED` repeats
+ * the order. It stops at the first run that fails, with its output, or goes on and
+ * counts with `--keep-going`.
+ *
+ * ```sh
+ * deno task test:20                          # 20 runs of everything
+ * deno task test:20 --runs=100 tests/pool    # 100 runs of some tests
+ * ```
+ *
+ * Run by `deno task test:20`.
+ *
+ * @module
+ */
+
+/** As many as the cores of a small machine, so that the tests get half of it. */
+const BURNERS = 2;
+
+/** A run that takes this long hangs: the whole suite needs a minute or two. */
+const HANG_MS = 15 * 60 * 1000;
+
+/**
+ * Burns until its parent has gone: nothing is left behind, even if this program is
+ * killed. It looks every few million steps, as asking costs more than a step.
+ */
+const BURNER = `
+  const parent = Deno.ppid;
+  while (Deno.ppid === parent) for (let i = 0; i < 1e7; i++);
+`;
+
+interface Settings {
+  runs: number;
+  keepGoing: boolean;
+  paths: string[];
+}
+
+function readSettings(args: string[]): Settings {
+  const settings: Settings = { runs: 20, keepGoing: false, paths: [] };
+  for (const arg of args) {
+    const runs = /^--runs=(\d+)$/.exec(arg)?.[1];
+    if (runs !== undefined) settings.runs = Number(runs);
+    else if (arg === "--keep-going") settings.keepGoing = true;
+    else if (!arg.startsWith("-")) settings.paths.push(arg);
+    else throw new TypeError(`Cannot understand "${arg}"`);
+  }
+  return settings;
+}
+
+/** Starts a burner; disposing ends it and waits until it has gone. */
+function startBurner(): AsyncDisposable {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", BURNER],
+    stdin: "null",
+  }).spawn();
+  return {
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        // It has ended by itself.
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await child.status;
+    },
+  };
+}
+
+/** Runs the tests once; gives what they printed if they failed. */
+async function runTests(seed: number, paths: string[]): Promise<string | null> {
+  const { success, stdout, stderr, signal } = await new Deno.Command(
+    Deno.execPath(),
+    {
+      args: ["test", "--allow-all", `--shuffle=${seed}`, ...paths],
+      cwd: `${import.meta.dirname}/..`,
+      signal: AbortSignal.timeout(HANG_MS),
+      stdin: "null",
+    },
+  ).output();
+  if (success) return null;
+  const decoder = new TextDecoder();
+  const end = signal === null ? "" : `Ended by ${signal}\n`;
+  return decoder.decode(stdout) + decoder.decode(stderr) + end;
+}
+
+async function soak({ runs, keepGoing, paths }: Settings): Promise<number> {
+  await using burners = new AsyncDisposableStack();
+  for (let i = 0; i < BURNERS; i++) burners.use(startBurner());
+
+  let failures = 0;
+  for (let run = 1; run <= runs; run++) {
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+    const start = performance.now();
+    const output = await runTests(seed, paths);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    const verdict = output === null ? "ok" : "FAILED";
+    console.log(`${run}/${runs}  seed ${seed}  ${verdict}  ${seconds} s`);
+    if (output === null) continue;
+
+    failures++;
+    console.log(output);
+    if (!keepGoing) break;
+  }
+  return failures;
+}
+
+const settings = readSettings(Deno.args);
+const failures = await soak(settings);
+console.log(
+  failures === 0
+    ? `All ${settings.runs} runs passed`
+    : `${failures} runs failed`,
+);
+Deno.exit(failures === 0 ? 0 : 1);
