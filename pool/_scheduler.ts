@@ -59,7 +59,7 @@ export type PoolState = "RUN" | "CLOSE" | "TERMINATE";
  * few microseconds does not run dry while the parent is busy; more only means
  * more to take back.
  */
-const AHEAD = 16;
+const AHEAD = 256;
 /** Nothing is given ahead to a worker that has this many bytes of arguments. */
 const AHEAD_BYTES = 256 * 1024;
 /** How long a cancelled task may go on before its worker is stopped, in ms. */
@@ -206,7 +206,6 @@ export class Scheduler {
     };
     this.#outstanding++;
     this.#queue.push(task);
-    this.#listen();
     this.#pumpSoon();
     return task;
   }
@@ -362,6 +361,9 @@ export class Scheduler {
     this.#isPumping = true;
     queueMicrotask(() => {
       this.#isPumping = false;
+      // Not before: an answer to a task must not come before submit() has
+      // returned the task to the one who waits for it.
+      if (this.#outstanding > 0) this.#listen();
       this.#pump();
     });
   }
@@ -456,10 +458,13 @@ export class Scheduler {
   #listen(): void {
     if (this.#isListening) return;
     this.#isListening = true;
-    this.#arena.waiting.wait([this.#key], () => {
+    const { waiting } = this.#arena;
+    waiting.beEager(true);
+    waiting.wait([this.#key], () => {
       this.#collect();
       if (this.#outstanding > 0) return NOT_YET;
       this.#isListening = false;
+      waiting.beEager(false);
       return true;
     });
   }

@@ -13,7 +13,7 @@ import { EncodingError } from "../errors.ts";
 import { current } from "../contexts/_current.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
-import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
+import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { fromMessage, toMessage } from "../primitives/_wire.ts";
 import {
@@ -42,6 +42,8 @@ type Callable = (...args: unknown[]) => unknown;
  * spared a sleep and a wake. Longer only burns a core that others may need.
  */
 const LOOK_MS = 0.05;
+/** How long to block the thread for the next order, in milliseconds. */
+const BLOCK_MS = 2;
 /** Let the event loop turn this often, in milliseconds, while there is work. */
 const TURN_MS = 10;
 
@@ -99,7 +101,7 @@ class Worker {
         turnedMs = performance.now();
       } else if (performance.now() - turnedMs > TURN_MS) {
         // Timers and messages of the user's code must not starve.
-        await new Promise<void>((resolve) => setTimeout(resolve, 0));
+        await new Promise((resolve) => setImmediate(resolve));
         turnedMs = performance.now();
       }
       if (order.kind === EXIT) return;
@@ -136,11 +138,17 @@ class Worker {
 
   async #nextOrder(): Promise<Taken> {
     const { orders } = this.#channel;
-    const order = await this.#arena.waiting.wait(
-      [orders.itemsKey],
-      () => take(orders) ?? NOT_YET,
-    );
-    return order as Taken;
+    const { waiting } = this.#arena;
+    const keys = [orders.itemsKey];
+    const attempt = () => take(orders) ?? NOT_YET;
+    if (this.#arena.kind === "spawn") {
+      // Blocking is the fastest way for a process to sleep and wake; but not for
+      // long, as timers of the user's code may be due. (A thread is as fast
+      // without, and Deno complains when it is terminated while it blocks.)
+      const soon = waiting.waitSync(keys, attempt, { timeout: BLOCK_MS });
+      if (soon !== TIMED_OUT) return soon;
+    }
+    return await waiting.wait(keys, attempt) as Taken;
   }
 
   /** Runs a task; returns a promise only if it has to be waited for. */
