@@ -69,6 +69,31 @@ export {
 } from "./errors.ts";
 export type { EncodingErrorOptions, WorkerLossDetails } from "./errors.ts";
 export { getLogger, logToStderr } from "./logging.ts";
+export {
+  Barrier,
+  BoundedSemaphore,
+  Condition,
+  Connection,
+  Event,
+  JoinableQueue,
+  Lock,
+  Pipe,
+  Queue,
+  RLock,
+  Semaphore,
+  SimpleQueue,
+  wait,
+} from "./primitives/mod.ts";
+export type {
+  AcquireOptions,
+  BarrierOptions,
+  BoundedSemaphoreOptions,
+  Guard,
+  PipeOptions,
+  QueueOptions,
+  QueueWaitOptions,
+  WaitOptions,
+} from "./primitives/mod.ts";
 export { AsyncResult, currentTask, Pool, PoolIterator } from "./pool/mod.ts";
 export type {
   AnyIterable,

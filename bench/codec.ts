@@ -3,7 +3,7 @@
  *
  * Run with `deno run -A --no-lock bench/codec.ts [case …]`. Each number is the median time
  * of one encode and one decode, in microseconds. The rivals take turns within
- * each case, so that a busy machine slows all of them alike.
+ * each case, in random order, so that a busy machine slows all of them alike.
  *
  * What the columns do not show: `msgpackr` hands out binary data as a view of
  * its input, so a reader who may not keep the input has to copy it too; that is
@@ -125,6 +125,15 @@ RIVALS.push(
   ["structuredClone", (value) => structuredClone(value)],
 );
 
+/** Another order each time, as each rival leaves its garbage to the next. */
+function shuffled(count: number): number[] {
+  return Array.from(
+    { length: count },
+    (_, i): [number, number] => [random(), i],
+  )
+    .sort(([a], [b]) => a - b).map(([, i]) => i);
+}
+
 /** Runs for a while and gives the time of one run in microseconds. */
 function timed(run: (value: unknown) => unknown, value: unknown): number {
   const start = performance.now();
@@ -150,8 +159,8 @@ for (const [name, value] of Object.entries(CASES)) {
   }
   const times = RIVALS.map((): number[] => []);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, [, run]] of RIVALS.entries()) {
-      times[i]?.push(timed(run, value));
+    for (const i of shuffled(RIVALS.length)) {
+      times[i]?.push(timed((RIVALS[i] as Rival)[1], value));
     }
   }
   table[name] = Object.fromEntries(

@@ -99,10 +99,13 @@ function byPrototypeAlone(kind: Kind): Guess {
   return { kind, holds: () => true };
 }
 
-let guesses: WeakMap<object, Guess> | undefined;
+/** Guesses for what is built in; made when the first other object comes. */
+let builtIn: Map<object, Guess> | undefined;
+/** Guesses for all prototypes that came so far. */
+const guesses = new WeakMap<object, Guess>();
 
-function firstGuesses(): WeakMap<object, Guess> {
-  const known = new WeakMap(GUESSES);
+function builtInGuesses(): Map<object, Guess> {
+  const known = new Map(GUESSES);
   known.set(Error.prototype, byPrototypeAlone("error"));
   known.set(URL.prototype, { kind: "url", holds: isUrl });
   // Without looking further: these are what a class of the user may extend.
@@ -184,7 +187,8 @@ function platformClass(prototype: object): string | undefined {
 }
 
 /** Finds the guess for a prototype by what is above it. */
-function guessFor(prototype: object, known: WeakMap<object, Guess>): Guess {
+function guessFor(prototype: object): Guess {
+  const known = builtIn ??= builtInGuesses();
   for (
     let link: object | null = prototype;
     link !== null;
@@ -209,10 +213,9 @@ function guessFor(prototype: object, known: WeakMap<object, Guess>): Guess {
  * `Object.prototype`.
  */
 export function kindOf(value: object, prototype: object): Kind {
-  guesses ??= firstGuesses();
   let guess = guesses.get(prototype);
   if (guess === undefined) {
-    guess = guessFor(prototype, guesses);
+    guess = guessFor(prototype);
     guesses.set(prototype, guess);
   }
   return guess.holds(value) ? guess.kind : "plain";
@@ -224,8 +227,8 @@ export function kindOf(value: object, prototype: object): Kind {
  */
 export function hiddenKindOf(value: object): Kind {
   if (isNativeError(value)) return "error";
-  if (isArgumentsObject(value)) return { refused: "Arguments" };
-  if (isModuleNamespaceObject(value)) return { refused: "Module" };
+  if (isArgumentsObject(value)) return { refused: "arguments object" };
+  if (isModuleNamespaceObject(value)) return { refused: "module" };
   if (isGeneratorObject(value)) return { refused: "Generator" };
   if (isMapIterator(value)) return { refused: "Map Iterator" };
   if (isSetIterator(value)) return { refused: "Set Iterator" };

@@ -97,6 +97,8 @@ const ABSENT_VALUE: unique symbol = Symbol("absent");
  * few bytes of nested arrays could claim memory without limit.
  */
 const ROOM_AHEAD = 1024;
+/** Shapes for which the memory is kept from one message to the next. */
+const SHAPES_KEPT = 64;
 /** Elements by which a sparse array may be longer than its last one is far. */
 const GAP = 1024;
 /** V8's longest bigint has 2^30 bits. */
@@ -122,6 +124,8 @@ class Decoder extends Reader {
   /** How deep the value lies at which recursion began. */
   #base = 0;
   #shapes: ReceivedShape[] = [];
+  /** How many of them are of this message. */
+  #shapeCount = 0;
   /** Whether the message refers to what came before. */
   #referring = false;
   #met: unknown[] = [];
@@ -153,7 +157,9 @@ class Decoder extends Reader {
     this.#options = NO_OPTIONS;
     this.#depth = 0;
     this.#base = 0;
-    if (this.#shapes.length > 0) this.#shapes = [];
+    // An array that is emptied gives its memory back, and takes it again.
+    if (this.#shapeCount > SHAPES_KEPT) this.#shapes = [];
+    this.#shapeCount = 0;
     if (this.#met.length > 0) this.#met = [];
     if (this.#postponed.length > 0) this.#postponed = [];
   }
@@ -174,7 +180,7 @@ class Decoder extends Reader {
     }
     if (tag < tags.SHORT_ARRAYS_END) return this.#array(tag - tags.SHORT_ARRAY);
     if (tag < tags.KNOWN_SHAPES_END) {
-      return this.#shaped(this.#shapes[tag - tags.KNOWN_SHAPE]);
+      return this.#knownShape(tag - tags.KNOWN_SHAPE);
     }
     if (tag < tags.NEGATIVE_INTEGERS_END) {
       return tag - tags.NEGATIVE_INTEGERS_END;
@@ -213,7 +219,7 @@ class Decoder extends Reader {
   #rare(tag: number): unknown {
     switch (tag) {
       case tags.FAR_SHAPE:
-        return this.#shaped(this.#shapes[this.varint()]);
+        return this.#knownShape(this.varint());
       case tags.REFERENCE:
         return this.#reference();
       case tags.ABSENT:
@@ -298,12 +304,16 @@ class Decoder extends Reader {
 
   #newShape(): Record<string, unknown> {
     const shape = receivedShape(this, this.varint());
-    this.#shapes.push(shape);
+    this.#shapes[this.#shapeCount++] = shape;
     return this.#shaped(shape);
   }
 
-  #shaped(shape: ReceivedShape | undefined): Record<string, unknown> {
-    if (shape === undefined) this.fail("a shape that was not explained");
+  #knownShape(id: number): Record<string, unknown> {
+    if (id >= this.#shapeCount) this.fail("a shape that was not explained");
+    return this.#shaped(this.#shapes[id] as ReceivedShape);
+  }
+
+  #shaped(shape: ReceivedShape): Record<string, unknown> {
     const { keys } = shape;
     const value: Record<string, unknown> = this.#meet({});
     this.#enter();

@@ -181,6 +181,13 @@ const mapForEach = Map.prototype.forEach;
 const setForEach = Set.prototype.forEach;
 const getTime = Date.prototype.getTime;
 
+/** Why some things cannot be sent, where there is a way round. */
+const REASONS: Record<string, string> = {
+  Promise: "its value is not there yet, await it first",
+  Blob: "its content cannot be read at once, send its bytes() instead",
+  File: "its content cannot be read at once, send its bytes() instead",
+};
+
 /** A container whose content follows later. */
 type Postponed =
   | {
@@ -205,8 +212,6 @@ class Encoder extends Writer {
   #shapes = 0;
 
   #depth = 0;
-  /** The deepest level whose slot in the path is in use. */
-  #deepest = -1;
   /** The step down from the container at each level. */
   #path: unknown[] = new Array(HOOK_RECURSION_LIMIT + 1).fill(undefined);
   #postponed: Postponed[] = [];
@@ -236,9 +241,11 @@ class Encoder extends Writer {
     super.clear();
     this.#options = NO_OPTIONS;
     this.#shapes = 0;
-    this.#depth = 0;
-    for (let i = 0; i <= this.#deepest; i++) this.#path[i] = undefined;
-    this.#deepest = -1;
+    if (this.#depth > 0) {
+      // It has failed half-way.
+      this.#path.fill(undefined);
+      this.#depth = 0;
+    }
     if (this.#postponed.length > 0) this.#postponed = [];
     this.#postponing = false;
     const few = Math.min(this.#count, FEW);
@@ -254,6 +261,8 @@ class Encoder extends Writer {
   write(value: unknown): void {
     switch (typeof value) {
       case "number":
+        // The case that is worth a shortcut: ids, counts, small arguments.
+        if (value > 0 && (value & 0x7f) === value) return this.byte(value);
         return this.number(value);
       case "string":
         return this.string(value);
@@ -343,7 +352,7 @@ class Encoder extends Writer {
       const keys = Object.keys(value);
       // Arguments look like plain objects in all but this.
       if ((keys.length === 0 || keys[0] === "0") && isArgumentsObject(value)) {
-        this.#refuseKind("Arguments");
+        this.#refuseKind("arguments object");
       }
       return this.#plain(value, keys);
     }
@@ -355,19 +364,28 @@ class Encoder extends Writer {
 
   /** Enters a container, or says that its content has to wait. */
   #enter(): boolean {
-    const depth = this.#depth;
-    if (depth >= RECURSION_LIMIT) {
-      if (this.#open.length === 0) return false;
-      if (depth >= HOOK_RECURSION_LIMIT) {
-        this.#refuse(
-          "an object",
-          `what a hook gives must not be nested deeper than ${HOOK_RECURSION_LIMIT} levels`,
-        );
-      }
+    if (this.#depth < RECURSION_LIMIT) {
+      this.#depth++;
+      return true;
     }
-    if (depth > this.#deepest) this.#deepest = depth;
-    this.#depth = depth + 1;
+    return this.#enterDeep();
+  }
+
+  #enterDeep(): boolean {
+    // A reviver on the other side needs its data whole.
+    if (this.#open.length === 0) return false;
+    if (this.#depth >= HOOK_RECURSION_LIMIT) {
+      this.#refuse(
+        "an object",
+        `what a hook gives must not be nested deeper than ${HOOK_RECURSION_LIMIT} levels`,
+      );
+    }
+    this.#depth++;
     return true;
+  }
+
+  #leave(): void {
+    this.#path[--this.#depth] = undefined;
   }
 
   /** Puts the content of a container aside; its head follows. */
@@ -384,7 +402,7 @@ class Encoder extends Writer {
   #writePostponed(): void {
     this.#postponing = true;
     for (const postponed of this.#postponed) {
-      this.#depth = 1;
+      this.#enter();
       switch (postponed.tag) {
         case tags.OBJECT:
         case tags.INSTANCE:
@@ -402,8 +420,8 @@ class Encoder extends Writer {
         case tags.ERROR:
           this.#errorContent(postponed.value, postponed.head);
       }
+      this.#leave();
     }
-    this.#depth = 0;
   }
 
   /** Writes a plain object, or something that arrives as one. */
@@ -419,7 +437,7 @@ class Encoder extends Writer {
       this.byte(tags.OBJECT);
       this.#properties(value, keys);
     }
-    this.#depth--;
+    this.#leave();
   }
 
   /** Writes the shape of an object, or says that it has none. */
@@ -490,7 +508,7 @@ class Encoder extends Writer {
       return this.#postpone({ tag: tags.SPARSE_ARRAY, value });
     }
     this.#elements(value);
-    this.#depth--;
+    this.#leave();
   }
 
   #elements(value: unknown[]): void {
@@ -580,7 +598,7 @@ class Encoder extends Writer {
     if (!this.#enter()) return this.#postpone({ tag: tags.MAP, value });
     this.byte(tags.MAP);
     this.#entries(value);
-    this.#depth--;
+    this.#leave();
   }
 
   #entries(value: Map<unknown, unknown>): void {
@@ -606,7 +624,7 @@ class Encoder extends Writer {
     if (!this.#enter()) return this.#postpone({ tag: tags.SET, value });
     this.byte(tags.SET);
     this.#members(value);
-    this.#depth--;
+    this.#leave();
   }
 
   #members(value: Set<unknown>): void {
@@ -630,7 +648,7 @@ class Encoder extends Writer {
     if (head.fixed) { for (const text of head.fixed) this.string(text); }
     if (!inside) return;
     this.#errorContent(value, head);
-    this.#depth--;
+    this.#leave();
   }
 
   #errorContent(value: Error, head: ErrorHead): void {
@@ -675,7 +693,7 @@ class Encoder extends Writer {
     this.#enter();
     this.#path[this.#depth - 1] = undefined;
     this.write(data);
-    this.#depth--;
+    this.#leave();
     this.#open.pop();
   }
 
@@ -726,13 +744,13 @@ class Encoder extends Writer {
     this.byte(tags.INSTANCE);
     this.string(name);
     this.#properties(value, Object.keys(value));
-    this.#depth--;
+    this.#leave();
   }
 
   // Everything else
 
   #unknown(value: object): void {
-    if (isModuleNamespaceObject(value)) this.#refuseKind("Module");
+    if (isModuleNamespaceObject(value)) this.#refuseKind("module");
     this.#special(value, null);
   }
 
@@ -777,10 +795,10 @@ class Encoder extends Writer {
   }
 
   #refuseKind(name: string): never {
-    const article = /^[AEIOU]/.test(name) ? "an" : "a";
+    const article = /^[aeio]/i.test(name) ? "an" : "a";
     this.#refuse(
       `${article} ${name}`,
-      "it has state that cannot be copied",
+      REASONS[name] ?? "it has state that cannot be copied",
     );
   }
 

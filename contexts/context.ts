@@ -13,6 +13,18 @@ import { registerClass } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { getLogger, logToStderr } from "../logging.ts";
 import { bindTo, setDefaultKind } from "../primitives/_block.ts";
+import { Barrier } from "../primitives/barrier.ts";
+import { Condition } from "../primitives/condition.ts";
+import { Event } from "../primitives/event.ts";
+import { JoinableQueue } from "../primitives/joinable_queue.ts";
+import { Lock } from "../primitives/lock.ts";
+import { pipeFor } from "../primitives/pipe.ts";
+import type { Pipe } from "../primitives/pipe.ts";
+import { Queue } from "../primitives/queue.ts";
+import { RLock } from "../primitives/rlock.ts";
+import { BoundedSemaphore, Semaphore } from "../primitives/semaphore.ts";
+import { SimpleQueue } from "../primitives/simple_queue.ts";
+import { wait } from "../primitives/wait.ts";
 import { current } from "./_current.ts";
 import { EXEC } from "./_exec.ts";
 import { exit } from "./exit.ts";
@@ -91,6 +103,7 @@ export class Context {
    */
   constructor(method: StartMethod) {
     this.#method = method;
+    this.Pipe = pipeFor(method);
   }
 
   /** See {@linkcode Process}. */
@@ -103,6 +116,60 @@ export class Context {
     return this.#bind(upper!.Pool);
   }
 
+  /** See {@linkcode Lock}. */
+  get Lock(): typeof Lock {
+    return this.#bind(Lock);
+  }
+
+  /** See {@linkcode RLock}. */
+  get RLock(): typeof RLock {
+    return this.#bind(RLock);
+  }
+
+  /** See {@linkcode Semaphore}. */
+  get Semaphore(): typeof Semaphore {
+    return this.#bind(Semaphore);
+  }
+
+  /** See {@linkcode BoundedSemaphore}. */
+  get BoundedSemaphore(): typeof BoundedSemaphore {
+    return this.#bind(BoundedSemaphore);
+  }
+
+  /** See {@linkcode Condition}. */
+  get Condition(): typeof Condition {
+    return this.#bind(Condition);
+  }
+
+  /** See {@linkcode Event}. */
+  get Event(): typeof Event {
+    return this.#bind(Event);
+  }
+
+  /** See {@linkcode Barrier}. */
+  get Barrier(): typeof Barrier {
+    return this.#bind(Barrier);
+  }
+
+  /** See {@linkcode Queue}. */
+  get Queue(): typeof Queue {
+    return this.#bind(Queue);
+  }
+
+  /** See {@linkcode JoinableQueue}. */
+  get JoinableQueue(): typeof JoinableQueue {
+    return this.#bind(JoinableQueue);
+  }
+
+  /** See {@linkcode SimpleQueue}. */
+  get SimpleQueue(): typeof SimpleQueue {
+    return this.#bind(SimpleQueue);
+  }
+
+  /** See {@linkcode Pipe}. */
+  readonly Pipe: typeof Pipe;
+  /** See {@linkcode wait}. */
+  readonly wait: typeof wait = wait;
   /** See {@linkcode getAllStartMethods}. */
   readonly getAllStartMethods: () => StartMethod[] = getAllStartMethods;
   /** See {@linkcode cpuCount}. */

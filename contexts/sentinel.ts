@@ -6,8 +6,17 @@
  * @module
  */
 
+import { becomesReady } from "../primitives/_waitable.ts";
+
 /** Becomes ready when its process has ended, and stays so. */
 export class Sentinel {
+  static {
+    becomesReady(this, (sentinel) => ({
+      ready: () => sentinel.#hasEnded(),
+      promise: () => sentinel.#ended,
+    }));
+  }
+
   readonly #hasEnded: () => boolean;
   readonly #ended: Promise<unknown>;
 

@@ -43,7 +43,9 @@ export async function main(): Promise<void> {
 
 function holdLifeLock(token: number): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const { locks } = navigator as Navigator & { locks: LockManager };
+  // Not `Navigator &`: Deno checks the modules of threads against types in which
+  // that name is missing, and refuses to run what does not pass.
+  const { locks } = navigator as unknown as { locks: LockManager };
   locks.request(
     `multiprocessing ${Deno.pid} ${token} ${crypto.randomUUID()}`,
     () => promise,

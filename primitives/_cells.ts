@@ -1,0 +1,686 @@
+/**
+ * Typed places in shared memory: for each type code how a value is checked,
+ * stored and read.
+ *
+ * **Guarantees.** Each reading and storing of one element is atomic and in one
+ * order for everybody, whatever its size: a reader sees a value that was stored,
+ * never half of one. JavaScript promises that for whole numbers only, so floats
+ * are stored and read as the whole numbers their bits make. Working on a range
+ * ({@linkcode Elements.list}, {@linkcode Elements.storeAll}) is many such steps,
+ * and plain ones.
+ *
+ * **Nothing is changed on the way.** What does not fit is refused, where C and
+ * typed arrays would cut it off without a word. Only adding wraps around, as C
+ * does: to see an overflow coming, one would have to look and add in one step.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+
+/** The type of a value by its code. */
+export interface CodeTypes {
+  /** One byte, as a character from U+0000 to U+00FF. */
+  c: string;
+  /** One character of any script. */
+  u: string;
+  /** 8 bits with a sign. */
+  b: number;
+  /** 8 bits. */
+  B: number;
+  /** 16 bits with a sign. */
+  h: number;
+  /** 16 bits. */
+  H: number;
+  /** 32 bits with a sign. */
+  i: number;
+  /** 32 bits. */
+  I: number;
+  /** 64 bits with a sign. */
+  l: bigint;
+  /** 64 bits. */
+  L: bigint;
+  /** 64 bits with a sign. */
+  q: bigint;
+  /** 64 bits. */
+  Q: bigint;
+  /** A float of 32 bits: a number loses digits there. */
+  f: number;
+  /** A float of 64 bits: any number as it is. */
+  d: number;
+}
+
+/** A letter for the type of a value, as in Python's `array` and `struct`. */
+export type TypeCode = keyof CodeTypes;
+
+/** What is stored under a type code. */
+export type ValueOf<C extends TypeCode> = CodeTypes[C];
+
+/** What can be added under a type code. */
+export type AmountOf<C extends TypeCode> = C extends "c" | "u" ? never
+  : CodeTypes[C];
+
+/** The typed array that shows memory of a type code. */
+export interface ViewTypes {
+  /** Bytes. */
+  c: Uint8Array;
+  /** Code points. */
+  u: Uint32Array;
+  /** Numbers. */
+  b: Int8Array;
+  /** Numbers. */
+  B: Uint8Array;
+  /** Numbers. */
+  h: Int16Array;
+  /** Numbers. */
+  H: Uint16Array;
+  /** Numbers. */
+  i: Int32Array;
+  /** Numbers. */
+  I: Uint32Array;
+  /** Bigints. */
+  l: BigInt64Array;
+  /** Bigints. */
+  L: BigUint64Array;
+  /** Bigints. */
+  q: BigInt64Array;
+  /** Bigints. */
+  Q: BigUint64Array;
+  /** Numbers. */
+  f: Float32Array;
+  /** Numbers. */
+  d: Float64Array;
+}
+
+/** Makes a typed array of a part of a buffer. */
+export type ViewClass<V = ArrayBufferView> = new (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+) => V;
+
+/** An index, or the name of a field. */
+export type Where = number | string;
+
+/** Elements of one type that lie one behind the other. */
+export interface Elements<T> {
+  /** What C calls the type. */
+  readonly typeName: string;
+  /**
+   * Checks a value that is to be stored.
+   *
+   * @param value The value.
+   * @param where Which of several places it is for.
+   * @throws {TypeError} If it is of another type.
+   * @throws {RangeError} If it does not fit.
+   */
+  check(value: unknown, where?: Where): void;
+  /** Reads one. */
+  load(index: number): T;
+  /** Stores one that has been checked. */
+  store(index: number, value: T): void;
+  /** Reads those from `start` to before `end`. */
+  list(start: number, end: number): T[];
+  /** Stores several that have been checked. */
+  storeAll(index: number, values: ArrayLike<T>): void;
+}
+
+/** Elements that can be changed in one step. */
+export interface Cells<T> extends Elements<T> {
+  /**
+   * Adds to one.
+   *
+   * @returns What it is then.
+   * @throws {TypeError} If one cannot add that.
+   */
+  add(index: number, amount: T): T;
+  /**
+   * Stores a value if the present one is as expected; both are checked.
+   *
+   * @returns What it was.
+   */
+  compareExchange(index: number, expected: T, replacement: T): T;
+}
+
+type IntView =
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array;
+
+/** More than any sum wraps around in 32 bits. */
+const TWO_TO_32 = 2 ** 32;
+
+class IntCells implements Cells<number> {
+  readonly typeName: string;
+  readonly #view: IntView;
+  /** Wraps as the memory does. */
+  readonly #wrap: IntView;
+  readonly #min: number;
+  readonly #max: number;
+
+  constructor(typeName: string, view: IntView) {
+    this.typeName = typeName;
+    this.#view = view;
+    const { wrap, min, max } = rangeOf(view.constructor as IntClass);
+    this.#wrap = wrap;
+    this.#min = min;
+    this.#max = max;
+  }
+
+  check(value: unknown, where?: Where): void {
+    if (typeof value !== "number" || !Number.isInteger(value)) {
+      throw new TypeError(
+        refusal(value, where, this.typeName, "must be an integer"),
+      );
+    }
+    if (value < this.#min || value > this.#max) {
+      throw new RangeError(
+        refusal(
+          value,
+          where,
+          this.typeName,
+          `must be from ${this.#min} to ${this.#max}`,
+        ),
+      );
+    }
+  }
+
+  load(index: number): number {
+    return Atomics.load(this.#view, index);
+  }
+
+  store(index: number, value: number): void {
+    Atomics.store(this.#view, index, value);
+  }
+
+  list(start: number, end: number): number[] {
+    return [...this.#view.subarray(start, end)];
+  }
+
+  storeAll(index: number, values: ArrayLike<number>): void {
+    this.#view.set(values, index);
+  }
+
+  add(index: number, amount: number): number {
+    if (!Number.isSafeInteger(amount)) {
+      throw new TypeError(unaddable(amount, this.typeName, "an integer"));
+    }
+    this.#wrap[0] = Atomics.add(this.#view, index, amount) +
+      amount % TWO_TO_32;
+    return this.#wrap[0]!;
+  }
+
+  compareExchange(
+    index: number,
+    expected: number,
+    replacement: number,
+  ): number {
+    this.check(expected);
+    this.check(replacement);
+    return Atomics.compareExchange(this.#view, index, expected, replacement);
+  }
+}
+
+class BigCells implements Cells<bigint> {
+  readonly typeName: string;
+  readonly #view: BigInt64Array | BigUint64Array;
+  readonly #min: bigint;
+  readonly #max: bigint;
+  readonly #wrap: (bits: number, value: bigint) => bigint;
+
+  constructor(typeName: string, view: BigInt64Array | BigUint64Array) {
+    this.typeName = typeName;
+    this.#view = view;
+    const signed = view instanceof BigInt64Array;
+    this.#wrap = signed ? BigInt.asIntN : BigInt.asUintN;
+    this.#min = signed ? -(2n ** 63n) : 0n;
+    this.#max = signed ? 2n ** 63n - 1n : 2n ** 64n - 1n;
+  }
+
+  check(value: unknown, where?: Where): void {
+    if (typeof value !== "bigint") {
+      const advice = Number.isInteger(value) ? `: write ${value}n` : "";
+      throw new TypeError(
+        refusal(value, where, this.typeName, `must be a bigint${advice}`),
+      );
+    }
+    if (value < this.#min || value > this.#max) {
+      throw new RangeError(
+        refusal(
+          value,
+          where,
+          this.typeName,
+          `must be from ${this.#min} to ${this.#max}`,
+        ),
+      );
+    }
+  }
+
+  load(index: number): bigint {
+    return Atomics.load(this.#view, index);
+  }
+
+  store(index: number, value: bigint): void {
+    Atomics.store(this.#view, index, value);
+  }
+
+  list(start: number, end: number): bigint[] {
+    return [...this.#view.subarray(start, end)];
+  }
+
+  storeAll(index: number, values: ArrayLike<bigint>): void {
+    this.#view.set(values, index);
+  }
+
+  add(index: number, amount: bigint): bigint {
+    if (typeof amount !== "bigint") {
+      throw new TypeError(unaddable(amount, this.typeName, "a bigint"));
+    }
+    const before = Atomics.add(this.#view, index, amount);
+    return this.#wrap(64, before + amount);
+  }
+
+  compareExchange(
+    index: number,
+    expected: bigint,
+    replacement: bigint,
+  ): bigint {
+    this.check(expected);
+    this.check(replacement);
+    return Atomics.compareExchange(this.#view, index, expected, replacement);
+  }
+}
+
+// A float and the whole number that has the same bits.
+const bits32 = new Int32Array(1);
+const float32 = new Float32Array(bits32.buffer);
+const bits64 = new BigInt64Array(1);
+const float64 = new Float64Array(bits64.buffer);
+
+abstract class FloatCells implements Cells<number> {
+  abstract readonly typeName: string;
+  abstract load(index: number): number;
+  abstract store(index: number, value: number): void;
+  abstract list(start: number, end: number): number[];
+  abstract storeAll(index: number, values: ArrayLike<number>): void;
+  /** As it is when it has been stored. */
+  protected abstract rounded(value: number): number;
+  /**
+   * Replaces a value by what is made of it, in one step. Compares bits: a NaN
+   * may have others than those JavaScript would give it.
+   *
+   * @param change Gives the new value, or `undefined` to leave it.
+   * @returns What it was.
+   */
+  protected abstract update(
+    index: number,
+    change: (was: number) => number | undefined,
+  ): number;
+
+  check(value: unknown, where?: Where): void {
+    if (typeof value === "number") return;
+    throw new TypeError(
+      refusal(value, where, this.typeName, "must be a number"),
+    );
+  }
+
+  add(index: number, amount: number): number {
+    if (typeof amount !== "number") {
+      throw new TypeError(unaddable(amount, this.typeName, "a number"));
+    }
+    return this.rounded(this.update(index, (was) => was + amount) + amount);
+  }
+
+  compareExchange(
+    index: number,
+    expected: number,
+    replacement: number,
+  ): number {
+    this.check(expected);
+    this.check(replacement);
+    const sought = this.rounded(expected);
+    return this.update(index, (was) => {
+      const isSame = was === sought || (was !== was && sought !== sought);
+      return isSame ? replacement : undefined;
+    });
+  }
+}
+
+class Float32Cells extends FloatCells {
+  readonly typeName = "c_float";
+  readonly #view: Float32Array;
+  readonly #bits: Int32Array;
+
+  constructor(view: Float32Array) {
+    super();
+    this.#view = view;
+    this.#bits = new Int32Array(view.buffer, view.byteOffset, view.length);
+  }
+
+  load(index: number): number {
+    bits32[0] = Atomics.load(this.#bits, index);
+    return float32[0]!;
+  }
+
+  store(index: number, value: number): void {
+    float32[0] = value;
+    Atomics.store(this.#bits, index, bits32[0]!);
+  }
+
+  list(start: number, end: number): number[] {
+    return [...this.#view.subarray(start, end)];
+  }
+
+  storeAll(index: number, values: ArrayLike<number>): void {
+    this.#view.set(values, index);
+  }
+
+  protected rounded(value: number): number {
+    return Math.fround(value);
+  }
+
+  protected update(
+    index: number,
+    change: (was: number) => number | undefined,
+  ): number {
+    let was = Atomics.load(this.#bits, index);
+    while (true) {
+      bits32[0] = was;
+      const value = float32[0]!;
+      const next = change(value);
+      if (next === undefined) return value;
+      float32[0] = next;
+      const seen = Atomics.compareExchange(
+        this.#bits,
+        index,
+        was,
+        bits32[0]!,
+      );
+      if (seen === was) return value;
+      was = seen;
+    }
+  }
+}
+
+class Float64Cells extends FloatCells {
+  readonly typeName = "c_double";
+  readonly #view: Float64Array;
+  readonly #bits: BigInt64Array;
+
+  constructor(view: Float64Array) {
+    super();
+    this.#view = view;
+    this.#bits = new BigInt64Array(view.buffer, view.byteOffset, view.length);
+  }
+
+  load(index: number): number {
+    bits64[0] = Atomics.load(this.#bits, index);
+    return float64[0]!;
+  }
+
+  store(index: number, value: number): void {
+    float64[0] = value;
+    Atomics.store(this.#bits, index, bits64[0]!);
+  }
+
+  list(start: number, end: number): number[] {
+    return [...this.#view.subarray(start, end)];
+  }
+
+  storeAll(index: number, values: ArrayLike<number>): void {
+    this.#view.set(values, index);
+  }
+
+  protected rounded(value: number): number {
+    return value;
+  }
+
+  protected update(
+    index: number,
+    change: (was: number) => number | undefined,
+  ): number {
+    let was = Atomics.load(this.#bits, index);
+    while (true) {
+      bits64[0] = was;
+      const value = float64[0]!;
+      const next = change(value);
+      if (next === undefined) return value;
+      float64[0] = next;
+      const seen = Atomics.compareExchange(
+        this.#bits,
+        index,
+        was,
+        bits64[0]!,
+      );
+      if (seen === was) return value;
+      was = seen;
+    }
+  }
+}
+
+/** The last code point of Unicode. */
+const LAST_CODE_POINT = 0x10_ffff;
+
+class CharCells implements Cells<string> {
+  readonly typeName: string;
+  readonly #view: Uint8Array | Uint32Array;
+  readonly #last: number;
+
+  constructor(typeName: string, view: Uint8Array | Uint32Array) {
+    this.typeName = typeName;
+    this.#view = view;
+    this.#last = view instanceof Uint8Array ? 0xff : LAST_CODE_POINT;
+  }
+
+  check(value: unknown, where?: Where): void {
+    if (typeof value !== "string" || !isOneCharacter(value)) {
+      throw new TypeError(
+        refusal(
+          value,
+          where,
+          this.typeName,
+          "must be a string of one character",
+        ),
+      );
+    }
+    if (value.codePointAt(0)! > this.#last) {
+      throw new RangeError(
+        refusal(
+          value,
+          where,
+          this.typeName,
+          `must be one byte, U+0000 to U+00FF: use code "u" for text of any script`,
+        ),
+      );
+    }
+  }
+
+  load(index: number): string {
+    return character(Atomics.load(this.#view, index));
+  }
+
+  store(index: number, value: string): void {
+    Atomics.store(this.#view, index, value.codePointAt(0)!);
+  }
+
+  list(start: number, end: number): string[] {
+    return globalThis.Array.from(this.#view.subarray(start, end), character);
+  }
+
+  storeAll(index: number, values: ArrayLike<string>): void {
+    for (let i = 0; i < values.length; i++) {
+      this.#view[index + i] = values[i]!.codePointAt(0)!;
+    }
+  }
+
+  add(): never {
+    throw new TypeError(
+      `Cannot add to a ${this.typeName} as it is a character`,
+    );
+  }
+
+  compareExchange(
+    index: number,
+    expected: string,
+    replacement: string,
+  ): string {
+    this.check(expected);
+    this.check(replacement);
+    return character(
+      Atomics.compareExchange(
+        this.#view,
+        index,
+        expected.codePointAt(0)!,
+        replacement.codePointAt(0)!,
+      ),
+    );
+  }
+}
+
+function isOneCharacter(text: string): boolean {
+  return text.length > 0 &&
+    text.length === character(text.codePointAt(0)!).length;
+}
+
+function character(codePoint: number): string {
+  // Through a view anything can be stored; what is no character must not throw.
+  return codePoint > LAST_CODE_POINT
+    ? "\ufffd"
+    : String.fromCodePoint(codePoint);
+}
+
+/** What there is to know of a type code. */
+interface Code {
+  readonly view: ViewClass<ViewTypes[TypeCode]>;
+  readonly bytes: number;
+  cells(view: ViewTypes[TypeCode]): unknown;
+}
+
+function code<V extends ViewTypes[TypeCode]>(
+  view: ViewClass<V> & { readonly BYTES_PER_ELEMENT: number },
+  cells: (view: V) => unknown,
+): Code {
+  return {
+    view,
+    bytes: view.BYTES_PER_ELEMENT,
+    cells: cells as Code["cells"],
+  };
+}
+
+const CODES: Readonly<Record<TypeCode, Code>> = {
+  c: code(Uint8Array, (view) => new CharCells("c_char", view)),
+  u: code(Uint32Array, (view) => new CharCells("c_wchar", view)),
+  b: code(Int8Array, (view) => new IntCells("c_byte", view)),
+  B: code(Uint8Array, (view) => new IntCells("c_ubyte", view)),
+  h: code(Int16Array, (view) => new IntCells("c_short", view)),
+  H: code(Uint16Array, (view) => new IntCells("c_ushort", view)),
+  i: code(Int32Array, (view) => new IntCells("c_int", view)),
+  I: code(Uint32Array, (view) => new IntCells("c_uint", view)),
+  l: code(BigInt64Array, (view) => new BigCells("c_long", view)),
+  L: code(BigUint64Array, (view) => new BigCells("c_ulong", view)),
+  q: code(BigInt64Array, (view) => new BigCells("c_longlong", view)),
+  Q: code(BigUint64Array, (view) => new BigCells("c_ulonglong", view)),
+  f: code(Float32Array, (view) => new Float32Cells(view)),
+  d: code(Float64Array, (view) => new Float64Cells(view)),
+};
+
+/**
+ * Checks a type code.
+ *
+ * @throws {TypeError} If there is none of that name.
+ */
+export function checkCode(code: unknown): asserts code is TypeCode {
+  if (typeof code === "string" && Object.hasOwn(CODES, code)) return;
+  throw new TypeError(
+    `Cannot share values of type ${show(code)} as the type must be one of ${
+      Object.keys(CODES).join(" ")
+    }, or an object of such`,
+  );
+}
+
+/** Bytes of a value, and what its offset is a multiple of. */
+export function bytesOf(code: TypeCode): number {
+  return CODES[code].bytes;
+}
+
+/** The class of the typed array that shows memory of a type. */
+export function viewClassOf(code: TypeCode): ViewClass<ViewTypes[TypeCode]> {
+  return CODES[code].view;
+}
+
+/**
+ * Opens memory as elements of a type.
+ *
+ * @param code Its code.
+ * @param buffer Where it lies.
+ * @param byteOffset Where there.
+ * @param length How many elements.
+ */
+export function cellsOf<C extends TypeCode>(
+  code: C,
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+): Cells<ValueOf<C>> {
+  const { view, cells } = CODES[code];
+  return cells(new view(buffer, byteOffset, length)) as Cells<ValueOf<C>>;
+}
+
+type IntClass = new (length: number) => IntView;
+interface IntRange {
+  readonly wrap: IntView;
+  readonly min: number;
+  readonly max: number;
+}
+const ranges = new Map<IntClass, IntRange>();
+
+/** What fits into the elements of a typed array: it knows best itself. */
+function rangeOf(cls: IntClass): IntRange {
+  let range = ranges.get(cls);
+  if (!range) {
+    const wrap = new cls(1);
+    const bits = wrap.BYTES_PER_ELEMENT * 8;
+    wrap[0] = -1;
+    const max = wrap[0]! < 0 ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
+    wrap[0] = max + 1;
+    range = { wrap, min: wrap[0]!, max };
+    ranges.set(cls, range);
+  }
+  return range;
+}
+
+function refusal(
+  value: unknown,
+  where: Where | undefined,
+  typeName: string,
+  must: string,
+): string {
+  const place = where === undefined
+    ? ""
+    : typeof where === "number"
+    ? ` at index ${where}`
+    : ` in field "${where}"`;
+  return `Cannot store ${show(value)}${place} as a ${typeName} ${must}`;
+}
+
+function unaddable(amount: unknown, typeName: string, what: string): string {
+  return `Cannot add ${show(amount)} to a ${typeName} as it must be ${what}`;
+}
+
+/** A value for an error: recognizable, and not longer than a line. */
+export function show(value: unknown): string {
+  return Deno.inspect(value, {
+    breakLength: Infinity,
+    depth: 1,
+    iterableLimit: 3,
+    strAbbreviateSize: 40,
+  });
+}
+
+/** A value as part of the text that describes an object. */
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? `'${value}'` : String(value);
+}

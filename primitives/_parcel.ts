@@ -1,0 +1,160 @@
+/**
+ * A value on its way into shared memory, and what to do if it does not get there.
+ *
+ * Bytes of a fresh message lie in a scratch buffer of the codec, and its large
+ * parts in the value itself, so both may change once control returns to the
+ * program. A parcel that has to wait is therefore made a copy of first. So what
+ * arrives is what was there when it was sent, whenever it is let in.
+ *
+ * A handle counts as on its way from the moment it is encoded. If its message is
+ * not sent after all (no room, an aborted wait), it has to be counted back:
+ * {@linkcode onTakeBack}.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import type { Message } from "../memory/mod.ts";
+import type { Target } from "./_block.ts";
+import { toMessage } from "./_wire.ts";
+
+let undoing: (() => void)[] | undefined;
+
+/** A message that has not been put yet. */
+export class Parcel {
+  #message: Message;
+  #isFrozen = false;
+  readonly #undo: readonly (() => void)[] | undefined;
+
+  /**
+   * Wraps a message.
+   *
+   * @param message The message.
+   * @param undo What takes back the handles in it.
+   */
+  constructor(message: Message, undo?: readonly (() => void)[]) {
+    this.#message = message;
+    this.#undo = undo;
+  }
+
+  /** What to put. */
+  get message(): Message {
+    return this.#message;
+  }
+
+  /** Puts a piece behind the message. */
+  append(last: Uint8Array): this {
+    const { byteLength, parts } = this.#message;
+    this.#message = {
+      byteLength: byteLength + last.byteLength,
+      parts: [...parts, last],
+    };
+    return this;
+  }
+
+  /** Makes it independent of the value and of later messages. */
+  freeze(): void {
+    if (this.#isFrozen) return;
+    const { byteLength, parts } = this.#message;
+    const copy = new Uint8Array(byteLength);
+    let position = 0;
+    for (const part of parts) {
+      copy.set(part, position);
+      position += part.byteLength;
+    }
+    this.#message = { byteLength, parts: [copy] };
+    this.#isFrozen = true;
+  }
+
+  /** Says that it is not sent after all. */
+  takeBack(): void {
+    this.#undo?.forEach((undo) => undo());
+  }
+}
+
+/**
+ * Makes a parcel of a value.
+ *
+ * @param value What to send.
+ * @param target For whom.
+ * @param root What to call the value in an error.
+ * @throws {EncodingError} If it cannot travel, naming the part that cannot.
+ */
+export function pack(value: unknown, target: Target, root: string): Parcel {
+  const before = undoing;
+  const mine: (() => void)[] = undoing = [];
+  try {
+    return new Parcel(toMessage(value, target, root), mine);
+  } catch (error) {
+    for (const undo of mine) undo();
+    throw error;
+  } finally {
+    undoing = before;
+  }
+}
+
+/** Registers what takes a handle back that is being encoded. */
+export function onTakeBack(undo: () => void): void {
+  undoing?.push(undo);
+}
+
+/** A message with a piece behind it. */
+export function append(
+  { byteLength, parts }: Message,
+  last: Uint8Array,
+): Message {
+  return { byteLength: byteLength + last.byteLength, parts: [...parts, last] };
+}
+
+/** Small messages are copied into a common piece of memory this large. */
+const SLAB_BYTES = 64 * 1024;
+/** Up to this: an allocation of its own costs 300 ns and more (measured). */
+const SMALL_BYTES = 4096;
+
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
+/**
+ * Copies a message out of shared memory, to be decoded after it is taken: a
+ * receiver killed while it decodes must not have used up handles in a message
+ * that the next receiver finds again.
+ *
+ * @param message Where it lies.
+ * @returns A copy, not to be handed out: its buffer has other messages in it.
+ */
+export function copyOut(message: Uint8Array): Uint8Array {
+  const { byteLength } = message;
+  if (byteLength > SMALL_BYTES) return new Uint8Array(message);
+  if (slabUsed + byteLength > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const copy = new Uint8Array(slab.buffer, slabUsed, byteLength);
+  copy.set(message);
+  slabUsed += byteLength;
+  return copy;
+}
+
+/**
+ * Checks a limit on the bytes in shared memory.
+ *
+ * @param what What is being created with it.
+ * @param maxBytes What was given.
+ */
+export function checkedMaxBytes(
+  what: string,
+  maxBytes: number | undefined,
+): number | undefined {
+  if (maxBytes === undefined) return undefined;
+  if (typeof maxBytes !== "number") {
+    throw new TypeError(
+      `Cannot create ${what} as 'maxBytes' must be a number: it is ${
+        Deno.inspect(maxBytes)
+      }`,
+    );
+  }
+  if (maxBytes > 0) return maxBytes;
+  throw new RangeError(
+    `Cannot create ${what} as 'maxBytes' must be above 0: it is ${maxBytes}`,
+  );
+}

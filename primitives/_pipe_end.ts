@@ -1,0 +1,305 @@
+/**
+ * One end of a pipe, as one object of one participant has it: a ring to read
+ * from, a ring to write to, and the tables of those who have either end.
+ *
+ * ```
+ *            end 0                  |                  end 1
+ *     held by: table 0              |              held by: table 1
+ *     reads  <------------------- ring 0 <------------------- writes
+ *     writes -------------------> ring 1 -------------------> reads
+ * ```
+ *
+ * A pipe that is not duplex has ring 0 only.
+ *
+ * **End of file.** Each end is held by the participants in its table. A reader is
+ * at the end of file when nobody holds the other end and the ring is empty, in
+ * this order: whatever a writer sent was in the ring before it let go. A message
+ * is in the ring whole or not at all; a writer that is killed half-way leaves
+ * nothing to be seen, and its readers get the end of file.
+ *
+ * **No wake-up is lost.** Messages and room wake as in every ring. Whoever closes
+ * an end first takes its hold away and then wakes all who wait at either ring,
+ * here or at the other end; the death of a holder makes everybody look. A `poll()`
+ * takes nothing, so the wake-up that a message has given it is passed on.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import type { WireForm } from "../codec/mod.ts";
+import { EofError, ProcessError } from "../errors.ts";
+import { NOT_YET, Ring, RING_BYTES, TIMED_OUT } from "../memory/mod.ts";
+import type {
+  Arena,
+  Attempt,
+  MemoryKind,
+  RingLimits,
+  WaitOptions,
+} from "../memory/mod.ts";
+import { Block, FIRST_WORD, receive } from "./_block.ts";
+import type { HandleData, Target } from "./_block.ts";
+import { REFUSED } from "./_channel.ts";
+import type { Channel, Form, Read, Received } from "./_channel.ts";
+import { Holders, holdersBytes } from "./_holders.ts";
+import { Outlet } from "./_outlet.ts";
+import { Parcel } from "./_parcel.ts";
+import { Turns } from "./_turns.ts";
+import type { SharedReadiness } from "./_waitable.ts";
+
+// Words of a pipe's block: meaning · writer · reader.
+/** 1 if both ends write · creator, once · everybody. */
+const DUPLEX = FIRST_WORD;
+/** The numbers of the two ends · creator, once · everybody. */
+const IDS = FIRST_WORD + 1;
+/** Where the rings' head blocks lie; ring `i` is read at end `i`. */
+const RINGS_BYTE = 64;
+/** Where the tables of those who have an end lie. */
+const HOLDERS_BYTE = RINGS_BYTE + 2 * RING_BYTES;
+/** Fills the block; more participants than that take further pages. */
+const HOLDERS_BYTES = holdersBytes(25);
+const PIPE_BYTES = 1024;
+
+/** The last byte of a message says what it is. */
+const VALUE = 0;
+const BYTES = 1;
+const TRAILERS: Record<Form, Uint8Array> = {
+  value: Uint8Array.of(VALUE),
+  bytes: Uint8Array.of(BYTES),
+};
+
+/** Which of the two ends. */
+type Side = 0 | 1;
+
+/** See the module. */
+export class PipeEnd implements Channel {
+  readonly #block: Block;
+  readonly #side: Side;
+  readonly #arena: Arena;
+  readonly #mine: Holders;
+  readonly #peers: Holders;
+  readonly #in: Ring;
+  readonly #out: Ring;
+  readonly #inlet: Turns;
+  readonly #outlet: Outlet;
+  #isClosed = false;
+  /** Once nobody has the other end, nobody can have it again. */
+  #isPeerGone = false;
+  /** A message that was refused. */
+  #putBack: { readonly payload: Uint8Array; readonly form: Form } | undefined;
+
+  /**
+   * Makes the first end of a new pipe, or opens an end that was received.
+   *
+   * @param cls A class bound to the start method of a new pipe.
+   * @param side Which end.
+   */
+  // deno-lint-ignore ban-types -- any class
+  constructor(cls: Function, side: Side) {
+    this.#block = new Block(this, cls, PIPE_BYTES, destroy);
+    const { arena, offset } = this.#block;
+    const other = 1 - side;
+    this.#side = side;
+    this.#arena = arena;
+    this.#mine = new Holders(arena, tableAt(offset, side), HOLDERS_BYTES);
+    this.#peers = new Holders(arena, tableAt(offset, other), HOLDERS_BYTES);
+    this.#in = new Ring(arena, ringAt(offset, side));
+    this.#out = new Ring(arena, ringAt(offset, other));
+    this.#inlet = new Turns(arena.waiting, this.#in.itemsKey);
+    this.#outlet = new Outlet(arena, this.#out, () => this.#checkPeer());
+  }
+
+  /**
+   * Makes a pipe.
+   *
+   * @param cls A class bound to the start method.
+   * @param duplex Whether both ends read and write, rather than only the first
+   * read and only the second write.
+   * @param limits Limits of each direction.
+   */
+  static pair(
+    // deno-lint-ignore ban-types -- any class
+    cls: Function,
+    duplex: boolean,
+    limits: RingLimits,
+  ): [PipeEnd, PipeEnd] {
+    const first = new PipeEnd(cls, 0);
+    const { words } = first.#block;
+    words[DUPLEX] = duplex ? 1 : 0;
+    words[IDS] = first.#arena.serial();
+    words[IDS + 1] = first.#arena.serial();
+    first.#in.limit(limits);
+    first.#out.limit(limits);
+    // The second is handed over like any other, with a reference of its own.
+    const { data } = first.#block.toWire("", "pipe", { kind: first.kind });
+    const second = receive(data, () => new PipeEnd(cls, 1));
+    for (const end of [first, second]) end.#mine.hold(end.#arena.me);
+    return [first, second];
+  }
+
+  /** Opens an end that was received. */
+  static received(data: unknown): PipeEnd {
+    return receive(data, (extra) => {
+      const [side, inFlight] = extra as [Side, boolean];
+      const end = new PipeEnd(PipeEnd, side);
+      end.#mine.arrive(inFlight);
+      return end;
+    });
+  }
+
+  get id(): number {
+    return this.#block.words[IDS + this.#side]!;
+  }
+
+  get readable(): boolean {
+    return this.#side === 0 || this.#block.words[DUPLEX] === 1;
+  }
+
+  get writable(): boolean {
+    return this.#side === 1 || this.#block.words[DUPLEX] === 1;
+  }
+
+  get kind(): MemoryKind {
+    return this.#arena.kind;
+  }
+
+  toWire(tag: string, target: unknown): WireForm {
+    this.#check();
+    const { data } = this.#block.toWire(tag, tag, target);
+    const [address, offset] = data as HandleData;
+    const inFlight = this.#mine.depart(target as Target);
+    return { tag, data: [address, offset, [this.#side, inFlight]] };
+  }
+
+  // ---- sending --------------------------------------------------------------
+
+  send(parcel: Parcel, form: Form, options: WaitOptions): Promise<boolean> {
+    return this.#outlet.put(parcel.append(TRAILERS[form]), options);
+  }
+
+  sendSync(parcel: Parcel, form: Form, options: WaitOptions): boolean {
+    return this.#outlet.putSync(parcel.append(TRAILERS[form]), options);
+  }
+
+  #checkPeer(): void {
+    this.#check();
+    if (!this.#isCutOff()) return;
+    throw new Deno.errors.BrokenPipe(
+      "Cannot send as the other end is closed",
+    );
+  }
+
+  // ---- receiving ------------------------------------------------------------
+
+  receive<T>(read: Read<T>, options: WaitOptions): Promise<Received<T>> {
+    return this.#inlet.wait(this.#receiving(read), options);
+  }
+
+  receiveSync<T>(read: Read<T>, options: WaitOptions): Received<T> {
+    return this.#inlet.waitSync(this.#receiving(read), options);
+  }
+
+  #receiving<T>(read: Read<T>): Attempt<T | typeof REFUSED> {
+    return () => {
+      this.#check();
+      let outcome = this.#take(read);
+      if (outcome !== NOT_YET || !this.#isCutOff()) return outcome;
+      // The last message may have come since the first look.
+      outcome = this.#take(read);
+      if (outcome !== NOT_YET) return outcome;
+      throw new EofError(
+        "Cannot receive as the other end is closed and everything it sent is read",
+      );
+    };
+  }
+
+  #take<T>(read: Read<T>): T | typeof REFUSED | typeof NOT_YET {
+    if (this.#putBack) {
+      const { payload, form } = this.#putBack;
+      const outcome = read(payload, form);
+      if (outcome !== REFUSED) this.#putBack = undefined;
+      return outcome;
+    }
+    let outcome: T | typeof REFUSED | typeof NOT_YET = NOT_YET;
+    this.#in.tryTake((message) => {
+      const payload = message.subarray(0, -1);
+      const form = message.at(-1) === BYTES ? "bytes" : "value";
+      outcome = read(payload, form);
+      // The ring lets go of it all the same, so it is kept here.
+      if (outcome !== REFUSED) return;
+      this.#putBack = { payload: new Uint8Array(payload), form };
+    });
+    return outcome;
+  }
+
+  // ---- readiness ------------------------------------------------------------
+
+  get readiness(): SharedReadiness {
+    return {
+      arena: this.#arena,
+      keys: [this.#in.itemsKey],
+      ready: () => this.#isReady(),
+    };
+  }
+
+  async poll(options: WaitOptions): Promise<boolean> {
+    if (this.#isReady()) return true;
+    const { waiting } = this.#arena;
+    const keys = [this.#in.itemsKey];
+    const isReady = await waiting.wait(keys, this.#polling, options);
+    waiting.wake(keys[0]!, 1);
+    return isReady !== TIMED_OUT;
+  }
+
+  pollSync(options: WaitOptions): boolean {
+    if (this.#isReady()) return true;
+    const { waiting } = this.#arena;
+    const keys = [this.#in.itemsKey];
+    const isReady = waiting.waitSync(keys, this.#polling, options);
+    waiting.wake(keys[0]!, 1);
+    return isReady !== TIMED_OUT;
+  }
+
+  readonly #polling: Attempt<true> = () => this.#isReady() ? true : NOT_YET;
+
+  #isReady(): boolean {
+    this.#check();
+    return this.#putBack !== undefined || this.#in.hasItem || this.#isCutOff();
+  }
+
+  // ---- the end --------------------------------------------------------------
+
+  #isCutOff(): boolean {
+    return this.#isPeerGone ||= !this.#peers.isHeld();
+  }
+
+  #check(): void {
+    if (!this.#isClosed) return;
+    throw new ProcessError("Cannot use a connection as its handle is closed");
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#mine.release(this.#arena.me);
+    const { waiting } = this.#arena;
+    for (const ring of [this.#in, this.#out]) {
+      waiting.wake(ring.itemsKey);
+      waiting.wake(ring.spaceKey);
+    }
+  }
+}
+
+function ringAt(offset: number, side: number): number {
+  return offset + RINGS_BYTE + side * RING_BYTES;
+}
+
+function tableAt(offset: number, side: number): number {
+  return offset + HOLDERS_BYTE + side * HOLDERS_BYTES;
+}
+
+function destroy(arena: Arena, offset: number): void {
+  for (const side of [0, 1]) {
+    new Ring(arena, ringAt(offset, side)).free();
+    Holders.free(arena, tableAt(offset, side));
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The piece of shared memory that shared values lie in. It is not the value: a
+ * value, its wrapper with a lock, an element of an array and a view of it can all
+ * stand in the same piece, and it is given back when the last of them has gone.
+ *
+ * Words of the block: word 0 counts the references (`_block.ts`); from byte
+ * {@linkcode DATA_BYTE} on it is all data · whoever has the value · the same.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { registerTag } from "../codec/mod.ts";
+import type { MemoryKind } from "../memory/mod.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
+
+/** Where the data start: a multiple of 16, so of the size of any element. */
+const DATA_BYTE = FIRST_WORD * 4;
+
+/** See the module. */
+export class Plot {
+  /** What its user calls it, for an error. */
+  readonly name: string;
+  /** Bytes of data. */
+  readonly byteLength: number;
+  readonly #block: Block;
+
+  static {
+    travelsAs(this, (plot: Plot, target) => {
+      const { name, byteLength } = plot;
+      return plot.#block.toWire("Plot", name, target, [name, byteLength]);
+    });
+  }
+
+  /**
+   * Takes new memory, which reads as zero, or that of a plot received.
+   *
+   * @param cls The class made for a context that wants it.
+   * @param name What its user calls it.
+   * @param byteLength Bytes of data.
+   * @throws {RangeError} If there is not that much memory.
+   */
+  // deno-lint-ignore ban-types -- any class
+  constructor(cls: Function, name: string, byteLength: number) {
+    this.name = name;
+    this.byteLength = byteLength;
+    const words = Math.ceil((DATA_BYTE + byteLength) / 4);
+    this.#block = new Block(this, cls, words * 4);
+  }
+
+  /** The memory it lies in, with much else. */
+  get buffer(): ArrayBufferLike {
+    return this.#block.arena.memory.buffer;
+  }
+
+  /** Where its data start there. */
+  get byteOffset(): number {
+    return this.#block.offset + DATA_BYTE;
+  }
+
+  /** The start method it belongs to. */
+  get kind(): MemoryKind {
+    return this.#block.arena.kind;
+  }
+}
+
+registerTag("Plot", (data) =>
+  receive(data, (extra) => {
+    const [name, byteLength] = extra as [string, number];
+    return new Plot(Plot, name, byteLength);
+  }));

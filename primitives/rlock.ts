@@ -1,0 +1,332 @@
+/**
+ * A lock that its holder can take again.
+ *
+ * **Guarantees.** At most one process (or worker thread) holds it, as often as
+ * it likes; only that one can release it, and it is free when it has done so as
+ * often as it has acquired it.
+ *
+ * Words of the block, besides the turnstile's (`_turnstile.ts`):
+ *
+ * - `OWNER`: token of the holder, 0 if it is free · whoever takes it, by
+ *   compare-and-swap from 0 or from one that has ended; the holder sets it to 0
+ *   · everybody.
+ * - `LEVELS`: how often the holder has it; means nothing while `OWNER` is 0 ·
+ *   the holder alone · the holder alone.
+ *
+ * ```
+ *   FREE --acquire: 0 -> me, LEVELS := 1--> MINE --acquire: LEVELS += 1--> MINE
+ *   MINE --release: LEVELS -= 1--> MINE     MINE --the last: OWNER := 0--> FREE
+ *   HELD by one that ended --acquire: it -> me, LEVELS := 1--> MINE, abandoned
+ * ```
+ *
+ * **Killed anywhere.** `OWNER` alone says who has it. `LEVELS` of one that was
+ * killed is not read again: who takes the lock sets it. One that left in good
+ * order is treated like one that was killed, because nobody else may release the
+ * lock: leaving it held would be a hang by design.
+ *
+ * **Why no wake-up is lost.** As in `lock.ts`: `OWNER` changes before the wake,
+ * and the end of a holder makes everybody look again.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { registerTag } from "../codec/mod.ts";
+import { ProcessError } from "../errors.ts";
+import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import type { Arena, WaitOptions } from "../memory/mod.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
+import { entrusts } from "./_custody.ts";
+import type { Custody } from "./_custody.ts";
+import { Hold, waitOf } from "./_guard.ts";
+import type { AcquireOptions, Guard } from "./_guard.ts";
+import { identity } from "./_identity.ts";
+import { showAsText } from "./_inspect.ts";
+import { Turnstile } from "./_turnstile.ts";
+
+export type { AcquireOptions, Guard, WaitOptions };
+
+const OWNER = FIRST_WORD;
+const LEVELS = FIRST_WORD + 1;
+const TURNSTILE = FIRST_WORD + 2;
+const BYTES = 64;
+
+/**
+ * A lock that its holder can acquire again, and has to release as often. The
+ * holder is the whole process (or worker thread): its tasks hold it together,
+ * and do not keep each other out. For that, use a `Lock`.
+ *
+ * - **Order:** the longest waiting is woken first; one that comes by just then
+ *   may be quicker, but not again and again.
+ * - **Cancelling:** an aborted wait, or one that timed out, takes nothing.
+ * - **Death:** if the holder ends, in whatever way, the lock is abandoned: the
+ *   next to acquire it gets it, with a guard whose `abandoned` is true.
+ * - **Differs from Python:** the holder is a process, not a thread; `acquire()`
+ *   gives a guard for `using`, and `null` where Python gives `False`.
+ *
+ * @example A function that locks calls another one that locks
+ * ```ts
+ * import { RLock } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const lock = new RLock();
+ *
+ * async function inner() {
+ *   using guard = await lock.acquire();
+ *   assertEquals(String(lock), "<RLock(MainProcess, 2)>");
+ * }
+ *
+ * using guard = await lock.acquire();
+ * await inner();
+ * assertEquals(String(lock), "<RLock(MainProcess, 1)>");
+ * ```
+ */
+export class RLock {
+  readonly #block: Block;
+  readonly #arena: Arena;
+  readonly #words: Int32Array;
+  readonly #me: number;
+  readonly #turnstile: Turnstile;
+  /** Tasks that have called `settle()` and not yet `yield()`. */
+  #settling = 0;
+  /** Levels that waiting tasks have given up and that may be other tasks'. */
+  #lent = 0;
+
+  static {
+    showAsText(this);
+    travelsAs(
+      this,
+      (lock: RLock, target) => lock.#block.toWire("RLock", "RLock", target),
+    );
+    entrusts(this, (lock: RLock) => lock.#custody());
+  }
+
+  /** Creates a lock that nobody holds. */
+  constructor() {
+    this.#block = new Block(this, new.target, BYTES);
+    this.#arena = this.#block.arena;
+    this.#words = this.#block.words;
+    this.#me = this.#arena.me;
+    this.#turnstile = new Turnstile(
+      this.#block,
+      TURNSTILE,
+      () => !this.locked(),
+    );
+  }
+
+  /**
+   * Takes the lock, at once if this process has it already, and otherwise when
+   * it is free.
+   *
+   * @example Trying
+   * ```ts
+   * import { RLock } from "@deno-mp/multiprocessing";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * using guard = await lock.acquire({ block: false });
+   * assert(guard);
+   * ```
+   *
+   * @param options How long to wait.
+   * @returns A guard that releases the lock once when it is disposed, or `null`
+   * if the time ran out.
+   * @throws {unknown} The reason of the signal, if it is aborted.
+   */
+  acquire(options?: AcquireOptions): Promise<Guard | null> {
+    if (options === undefined) {
+      const guard = this.#takeNow();
+      if (guard !== NOT_YET) return Promise.resolve(guard);
+    }
+    return this.#acquireInTurn(options ?? {});
+  }
+
+  /**
+   * The same, blocking the thread.
+   *
+   * @example In a calculation that does not await
+   * ```ts
+   * import { RLock } from "@deno-mp/multiprocessing";
+   * import { assert } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * using outer = lock.acquireSync();
+   * using inner = lock.acquireSync();
+   * assert(outer && inner);
+   * ```
+   *
+   * @param options How long to wait.
+   * @returns A guard that releases the lock once when it is disposed, or `null`
+   * if the time ran out.
+   * @throws {unknown} The reason of the signal, if it was aborted before.
+   */
+  acquireSync(options?: AcquireOptions): Guard | null {
+    if (options === undefined) {
+      const guard = this.#takeNow();
+      if (guard !== NOT_YET) return guard;
+    }
+    const wait = waitOf(options ?? {});
+    const outcome = this.#turnstile.passSync(() => this.#take(), wait);
+    return outcome === TIMED_OUT ? null : outcome;
+  }
+
+  /**
+   * Undoes one acquiring.
+   *
+   * @example As often as it was acquired
+   * ```ts
+   * import { RLock } from "@deno-mp/multiprocessing";
+   * import { assertThrows } from "@std/assert";
+   *
+   * const lock = new RLock();
+   * await lock.acquire();
+   * await lock.acquire();
+   * lock.release();
+   * lock.release();
+   * assertThrows(() => lock.release(), Error, "not owned");
+   * ```
+   *
+   * @throws {ProcessError} If this process does not hold it.
+   */
+  release(): void {
+    if (this.#isMine()) return this.#giveBack(1);
+    if (this.#lent === 0) {
+      throw new ProcessError(
+        "attempt to release recursive lock not owned by thread",
+      );
+    }
+    // A waiting task of ours has given up this level as well: now it will not
+    // bring it back.
+    this.#lent--;
+  }
+
+  /**
+   * Whether somebody holds the lock. One that was abandoned is free to take.
+   *
+   * @example A look from outside
+   * ```ts
+   * import { RLock } from "@deno-mp/multiprocessing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(new RLock().locked(), false);
+   * ```
+   */
+  locked(): boolean {
+    const holder = Atomics.load(this.#words, OWNER);
+    return holder !== 0 &&
+      this.#arena.participants.standing(holder) === "alive";
+  }
+
+  /**
+   * Who holds it, and how often, as text.
+   *
+   * @example Nobody holds a new one
+   * ```ts
+   * import { RLock } from "@deno-mp/multiprocessing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * assertEquals(String(new RLock()), "<RLock(None, 0)>");
+   * ```
+   */
+  toString(): string {
+    if (this.#isMine()) {
+      return `<RLock(${identity.name}, ${this.#words[LEVELS]!})>`;
+    }
+    return this.locked()
+      ? "<RLock(SomeOtherProcess, nonzero)>"
+      : "<RLock(None, 0)>";
+  }
+
+  async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
+    const wait = waitOf(options);
+    const outcome = await this.#turnstile.pass(() => this.#take(), wait);
+    return outcome === TIMED_OUT ? null : outcome;
+  }
+
+  #isMine(): boolean {
+    return Atomics.load(this.#words, OWNER) === this.#me;
+  }
+
+  #takeNow(): Guard | typeof NOT_YET {
+    // To take again what one has is never impolite.
+    return this.#turnstile.isOpen || this.#isMine() ? this.#take() : NOT_YET;
+  }
+
+  #take(): Guard | typeof NOT_YET {
+    const words = this.#words;
+    const holder = Atomics.compareExchange(words, OWNER, 0, this.#me);
+    if (holder === this.#me) {
+      words[LEVELS]! += 1;
+      return new Hold(this, false);
+    }
+    if (holder !== 0) {
+      const { participants } = this.#arena;
+      if (participants.standing(holder) === "alive") return NOT_YET;
+      // Whoever is quicker than us here will wake us when it is done.
+      if (Atomics.compareExchange(words, OWNER, holder, this.#me) !== holder) {
+        return NOT_YET;
+      }
+    }
+    words[LEVELS] = 1;
+    return new Hold(this, holder !== 0);
+  }
+
+  #giveBack(levels: number): void {
+    const words = this.#words;
+    words[LEVELS]! -= levels;
+    if (words[LEVELS]! > 0) return;
+    Atomics.store(words, OWNER, 0);
+    this.#turnstile.open();
+  }
+
+  /**
+   * Each level belongs to some task, and nobody knows to which: two tasks that
+   * have acquired once look like one that has acquired twice. To wait on a
+   * condition, the former must give up one level and the latter both. So a task
+   * that waits while there is more than one level lets the event loop turn
+   * once: sections of other tasks that await nothing from outside end in that
+   * time, or reach a wait themselves and are counted in `#settling`. What is
+   * left is taken for recursion and given up. If it was another task's after
+   * all, that one may find the lock gone, but its release is remembered
+   * (`#lent`), so that no level stays for ever.
+   */
+  #custody(): Custody {
+    const yieldLevels = (levels: number) => {
+      if (!this.#isMine()) return 1;
+      this.#giveBack(levels);
+      return levels;
+    };
+    return {
+      isMine: () => this.#isMine(),
+      settle: () => {
+        this.#settling++;
+        return this.#words[LEVELS]! > 1 ? nextTurn() : undefined;
+      },
+      yield: () => {
+        this.#settling--;
+        const mine = Math.max(1, this.#words[LEVELS]! - this.#settling);
+        const levels = yieldLevels(mine);
+        this.#lent += levels - 1;
+        return levels;
+      },
+      yieldAll: () => yieldLevels(this.#words[LEVELS]!),
+      retake: async (levels) => {
+        await this.acquire();
+        const back = Math.min(levels - 1, this.#lent);
+        this.#lent -= back;
+        this.#words[LEVELS]! += back;
+      },
+      retakeSync: (levels) => {
+        this.acquireSync();
+        this.#words[LEVELS]! += levels - 1;
+      },
+    };
+  }
+}
+
+/** Waits until everything has run that does not wait for anything itself. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+registerTag("RLock", (data) => receive(data, () => new RLock()));

@@ -1,0 +1,167 @@
+/**
+ * Locks and their kin with several participants in one thread: each is an arena
+ * of its own, attached to the same memory, so that every step of each can be
+ * placed exactly, and one of them can "die" at any point.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { decode, encode } from "../../codec/mod.ts";
+import { adopt } from "../../memory/arenas.ts";
+import * as at from "../../memory/layout.ts";
+import { Arena } from "../../memory/mod.ts";
+import type { MemoryKind } from "../../memory/mod.ts";
+import { bindTo } from "../../primitives/_block.ts";
+import { until } from "../_support/gate.ts";
+
+/** Both. */
+export const KINDS: readonly MemoryKind[] = ["worker", "spawn"];
+
+/** A test that takes longer hangs. */
+const LIMIT_MS = 60_000;
+/** Event loop turns in which what can happen by itself has happened. */
+const TURNS = 5;
+
+// Opens the C library, which stays open: the first test that needs it would seem
+// to leak it.
+Arena.create("spawn");
+
+/** What a test gets. */
+export class SyncWorld {
+  /** Which kind of memory. */
+  readonly kind: MemoryKind;
+  /** The arena of the test itself, new for each test. */
+  readonly arena: Arena;
+  /** Ends the waits of participants that are dead; see {@linkcode SyncWorld.kill}. */
+  readonly afterlife: AbortController = new AbortController();
+  readonly #others: Arena[] = [];
+  readonly #ghosts: Promise<unknown>[] = [];
+
+  constructor(kind: MemoryKind) {
+    this.kind = kind;
+    this.arena = adopt(Arena.create(kind));
+  }
+
+  /** A class whose objects belong to this world. */
+  of<C extends new (...args: never[]) => object>(cls: C): C {
+    return bindTo(cls, this.kind);
+  }
+
+  /** Another participant. */
+  another(): Arena {
+    const arena = Arena.attach(this.arena.invite());
+    this.#others.push(arena);
+    return arena;
+  }
+
+  /** The object as another participant has it, sent there like any argument. */
+  give<T>(object: T, to: Arena): T {
+    const bytes = encode(object, {
+      target: { kind: to.kind, token: to.me },
+      encodeFunction: (fn) => functions.push(fn) - 1,
+    });
+    adopt(to);
+    try {
+      return decode(bytes, {
+        decodeFunction: (reference) => functions[reference as number]!,
+      }) as T;
+    } finally {
+      adopt(this.arena);
+    }
+  }
+
+  /**
+   * Ends a participant without a word, as if it was killed.
+   *
+   * @param who Which.
+   * @param waits What it was waiting for, with the signal of `afterlife`: the
+   * object of a dead participant lives on here, and must not do so after the
+   * test.
+   */
+  kill(who: Arena, ...waits: Promise<unknown>[]): void {
+    this.#ghosts.push(...waits.map((wait) => wait.catch(() => {})));
+    this.arena.bury(who.me);
+  }
+
+  /** Ends a participant in good order. */
+  leave(who: Arena): void {
+    who.participants.leave(who.me);
+    this.arena.bury(who.me);
+  }
+
+  /** Ends what must not outlive the test. */
+  async end(): Promise<void> {
+    this.afterlife.abort();
+    await Promise.all(this.#ghosts);
+    // The call that a last wait has ended returns a moment later, and would
+    // count as leaked.
+    for (const { participants, me } of [this.arena, ...this.#others]) {
+      await until(
+        () => participants.load(me, at.S_SLEEPING) === 0,
+        "a sleep is pending",
+      );
+    }
+    assertEquals(this.arena.waiting.pending, 0, "waits are in progress");
+  }
+}
+
+// deno-lint-ignore ban-types -- any function
+const functions: Function[] = [];
+
+/**
+ * Registers a test for both kinds of memory.
+ *
+ * @param name Symbol and claim.
+ * @param body What to do.
+ */
+export function eachKind(
+  name: string,
+  body: (world: SyncWorld) => void | Promise<void>,
+): void {
+  for (const kind of KINDS) {
+    Deno.test({
+      name: `${name} (${kind})`,
+      sanitizeOps: true,
+      sanitizeResources: true,
+      fn: () => inWorld(kind, body),
+    });
+  }
+}
+
+async function inWorld(
+  kind: MemoryKind,
+  body: (world: SyncWorld) => void | Promise<void>,
+): Promise<void> {
+  const world = new SyncWorld(kind);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hang = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("The test hangs")), LIMIT_MS);
+  });
+  try {
+    await Promise.race([body(world), hang]);
+    await Promise.race([world.end(), hang]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Lets everything happen that can happen by itself. */
+export async function turns(count: number = TURNS): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+/** Says what has become of promises: what one gave, or `"waits"`. */
+export async function look(
+  ...promises: Promise<unknown>[]
+): Promise<unknown[]> {
+  await turns();
+  return await Promise.all(
+    promises.map((promise) =>
+      Promise.race([promise, Promise.resolve("waits")])
+    ),
+  );
+}
