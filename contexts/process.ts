@@ -181,7 +181,8 @@ export class Process<A extends unknown[] = unknown[]> {
    */
   constructor(options: ProcessOptions<A> = {}) {
     this.#isSelf = SELF in options;
-    this.#options = options;
+    // Not the options themselves: they hold the target and the arguments.
+    this.#options = { ...chosen(options), signal: options.signal };
     this.#internal = (options as { [INTERNAL]?: InternalOptions })[INTERNAL] ??
       {};
     this.#parentPid = Deno.pid;
@@ -196,7 +197,7 @@ export class Process<A extends unknown[] = unknown[]> {
     this.#identity = nextIdentity();
     this.#name = options.name ??
       `${new.target.name || "Process"}-${this.#identity.join(":")}`;
-    this.#daemon = options.daemon ?? current.daemon;
+    this.#daemon = Boolean(options.daemon ?? current.daemon);
     this.#target = options.target;
     this.#args = [...(options.args ?? [])];
   }
@@ -549,7 +550,7 @@ export function selfProcess(
 }
 
 function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
-  const { target, args, name, memoryLimitMb } = options;
+  const { target, args, name, execArgs, memoryLimitMb, signal } = options;
   if ("group" in options && (options as { group?: unknown }).group != null) {
     throw new TypeError("group argument must be None for now");
   }
@@ -570,9 +571,31 @@ function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
   if (name !== undefined && typeof name !== "string") {
     throw new TypeError("name must be a string");
   }
-  if (memoryLimitMb !== undefined && !(memoryLimitMb >= 1)) {
+  if (
+    execArgs !== undefined && !(Array.isArray(execArgs) &&
+      execArgs.every((argument) => typeof argument === "string"))
+  ) {
+    throw new TypeError(
+      `Cannot create a process as 'execArgs' must be an array of strings: it is ${
+        Deno.inspect(execArgs)
+      }`,
+    );
+  }
+  if (
+    memoryLimitMb !== undefined &&
+    !(Number.isFinite(memoryLimitMb) && memoryLimitMb >= 1)
+  ) {
     throw new RangeError(
-      `Cannot create a process as 'memoryLimitMb' must be at least 1: it is ${memoryLimitMb}`,
+      `Cannot create a process as 'memoryLimitMb' must be a number of at least 1: it is ${
+        Deno.inspect(memoryLimitMb)
+      }`,
+    );
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot create a process as 'signal' must be an AbortSignal: it is ${
+        Deno.inspect(signal)
+      }`,
     );
   }
 }

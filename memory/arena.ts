@@ -45,8 +45,7 @@ export class Arena {
   readonly #header: Int32Array;
 
   private constructor(memory: Memory, token: number) {
-    const header = new Int32Array(
-      memory.buffer,
+    const header = memory.words(
       0,
       at.TABLE_WORD + at.SLOTS * at.SLOT_WORDS,
     );
@@ -66,7 +65,7 @@ export class Arena {
       ? ProcessMemory.create()
       : ThreadMemory.create();
     memory.commit(at.HEAP_BYTE);
-    const header = new Int32Array(memory.buffer, 0, at.H_FREE);
+    const header = memory.words(0, at.H_FREE);
     header[at.H_MAGIC] = at.MAGIC;
     header[at.H_VERSION] = at.VERSION;
     // Into an array of our own first: shared memory is refused there.
@@ -90,7 +89,7 @@ export class Arena {
         2 ** handle.sizeLog2,
       )
       : ThreadMemory.attach(handle.memory.buffer);
-    const header = new Int32Array(memory.buffer, 0, at.H_FREE);
+    const header = memory.words(0, at.H_FREE);
     if (
       header[at.H_MAGIC] !== at.MAGIC || header[at.H_VERSION] !== at.VERSION
     ) {
@@ -146,7 +145,7 @@ export class Arena {
    * @param count How many.
    */
   words(offset: number, count: number): Int32Array {
-    return new Int32Array(this.memory.buffer, offset, count);
+    return this.memory.words(offset, count);
   }
 
   /**
@@ -156,7 +155,7 @@ export class Arena {
    * @param count How many.
    */
   bytes(offset: number, count: number): Uint8Array {
-    return new Uint8Array(this.memory.buffer, offset, count);
+    return this.memory.bytes(offset, count);
   }
 
   /** A number that no other call on this arena has given or will give. */

@@ -2,7 +2,9 @@
  * Blocks of an arena: one allocator for locks of 64 bytes and queues of
  * gigabytes, used by all participants at once.
  *
- * Sizes are powers of two; each size has a list of free blocks, and what no list
+ * Sizes are powers of two, and blocks start at multiples of theirs, so that none
+ * crosses the border of a window (see `layout.ts`); what that leaves unused is
+ * address space, not memory. Each size has a list of free blocks, and what no list
  * can serve is cut from the never-used top. The list is threaded through the
  * blocks: the first word of a free block is the next one.
  *
@@ -26,8 +28,6 @@ import type { Participants } from "./participants.ts";
 
 /** From this size on, pages go back to the system when a block is freed. */
 const DISCARD_BYTES = 64 * 1024;
-/** Blocks from a page on start at a page, so that their pages can go back. */
-const PAGE_BYTES = 4096;
 
 /** The heap of an arena, seen by one participant. */
 export class Heap {
@@ -62,7 +62,7 @@ export class Heap {
    * @param byteLength How much is needed; rounded up to a power of two.
    * @param zeroed Whether all of it has to read as zero.
    * @default zeroed {true}
-   * @returns Its offset, a multiple of 64 and, from a page on, of a page.
+   * @returns Its offset: a multiple of the rounded size, up to a window's.
    * @throws {RangeError} If no memory is left, or more than 4 GiB is asked for.
    */
   allocate(byteLength: number, zeroed = true): number {
@@ -77,7 +77,7 @@ export class Heap {
       recycled = unit !== 0;
       if (recycled) {
         offset = unit * at.UNIT;
-        const link = new Int32Array(this.#memory.buffer, offset, 1);
+        const link = this.#memory.words(offset, 1);
         Atomics.store(this.#words, head, link[0]!);
         link[0] = 0;
       } else {
@@ -88,7 +88,7 @@ export class Heap {
       unlock(this.#words, at.H_HEAP_LOCK);
     }
     if (zeroed && recycled && size >= DISCARD_BYTES && !this.#memory.discards) {
-      new Uint8Array(this.#memory.buffer, offset, size).fill(0);
+      this.#memory.bytes(offset, size).fill(0);
     }
     return offset;
   }
@@ -105,9 +105,9 @@ export class Heap {
     if (size >= DISCARD_BYTES && this.#memory.discards) {
       this.#memory.discard(offset, size);
     } else if (size < DISCARD_BYTES) {
-      new Uint8Array(this.#memory.buffer, offset, size).fill(0);
+      this.#memory.bytes(offset, size).fill(0);
     }
-    const link = new Int32Array(this.#memory.buffer, offset, 1);
+    const link = this.#memory.words(offset, 1);
     const head = at.H_FREE + log2;
     lock(this.#words, at.H_HEAP_LOCK, this.#me, this.#participants);
     link[0] = this.#words[head]!;
@@ -123,7 +123,7 @@ export class Heap {
 
   #cut(size: number): number {
     const top = (this.#words[at.H_HEAP_TOP]! >>> 0) * at.UNIT;
-    const alignment = Math.min(size, PAGE_BYTES);
+    const alignment = Math.max(at.UNIT, Math.min(size, at.WINDOW_BYTES));
     const offset = Math.ceil(top / alignment) * alignment;
     this.#memory.commit(offset + size);
     Atomics.store(this.#words, at.H_HEAP_TOP, (offset + size) / at.UNIT);

@@ -131,8 +131,15 @@ export const ENTRY_NOTIFIED = 2;
 
 // ---- heap -----------------------------------------------------------------
 
-/** Where the heap starts. */
-export const HEAP_BYTE: number = 8 * 1024 * 1024;
+/**
+ * Memory of processes is looked at through windows of this size, and no block but
+ * one that is larger crosses the border of one. (V8 counts a buffer over foreign
+ * memory as if it had been allocated: one over all of the arena would make it
+ * collect garbage without end.)
+ */
+export const WINDOW_BYTES: number = 8 * 1024 * 1024;
+/** Where the heap starts: the header and the table have the first window. */
+export const HEAP_BYTE: number = WINDOW_BYTES;
 /** Smallest block: one cache line, so that two locks never share one. */
 export const UNIT = 64;
 /** Bits of a unit. */

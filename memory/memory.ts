@@ -25,8 +25,10 @@ export type MemoryHandle =
 export interface Memory {
   /** Whose participants it serves. */
   readonly kind: MemoryKind;
-  /** The whole range; offsets count from its start. */
-  readonly buffer: ArrayBufferLike;
+  /** Words of the range, from an offset on; within one block of the heap. */
+  words(offset: number, count: number): Int32Array;
+  /** Bytes of the range, from an offset on; within one block of the heap. */
+  bytes(offset: number, count: number): Uint8Array;
   /** Bytes reserved; a power of two. */
   readonly byteLength: number;
   /**
@@ -39,7 +41,10 @@ export interface Memory {
   readonly discards: boolean;
   /** Gives pages back to the system: they cost nothing and read as zero. */
   discard(offset: number, byteLength: number): void;
-  /** Sleeps until woken or until the word differs from `expected`. */
+  /**
+   * Sleeps until woken or until the word differs from `expected`. The words are
+   * those of the header: see `layout.ts`.
+   */
   sleep(words: Int32Array, index: number, expected: number): Promise<void>;
   /** The same, blocking the thread, for at most `ms`. */
   sleepSync(

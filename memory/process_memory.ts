@@ -10,6 +10,9 @@
  * 32 blocking threads for as long as it lasts, which is why `waiting.ts` has one
  * such call per process at most.
  *
+ * **Windows.** Views are made on buffers of 8 MiB each, made when they are first
+ * needed; `layout.ts` says why not on one.
+ *
  * **Never unmapped.** A typed array may outlive every reference we know of, and
  * touching unmapped memory kills the process. The mapping ends with it.
  *
@@ -19,6 +22,7 @@
  */
 import { cString, errno, libc, SYS_FUTEX } from "./_libc.ts";
 import type { Libc } from "./_libc.ts";
+import { WINDOW_BYTES } from "./layout.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
 import { RESERVATIONS } from "./memory.ts";
 
@@ -39,15 +43,24 @@ const ESRCH = 3;
 /** How much of `/proc/<pid>/stat` holds the state: the name is 16 bytes. */
 const STAT_BYTES = 128;
 
+/** First byte of the window an offset is in. */
+function windowOf(offset: number): number {
+  return Math.floor(offset / WINDOW_BYTES) * WINDOW_BYTES;
+}
+
 /** See the module. */
 export class ProcessMemory implements Memory {
   readonly kind = "spawn" as const;
   readonly discards = true;
-  readonly buffer: ArrayBuffer;
   readonly byteLength: number;
   readonly #libc: Libc;
   readonly #fd: number;
+  readonly #pointer: Deno.PointerObject;
   readonly #base: number;
+  /** Windows by their first byte; they go with the last view of them. */
+  readonly #windows = new Map<number, WeakRef<ArrayBuffer>>();
+  /** The one used last is kept: most views are made one after the other. */
+  #lastWindow: ArrayBuffer | undefined;
   readonly #timespec = new BigInt64Array(2);
   readonly #stat = new Uint8Array(STAT_BYTES);
 
@@ -72,7 +85,7 @@ export class ProcessMemory implements Memory {
     this.#libc = symbols;
     this.#fd = fd;
     this.#base = Number(address);
-    this.buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, byteLength);
+    this.#pointer = pointer;
     this.byteLength = byteLength;
   }
 
@@ -123,6 +136,39 @@ export class ProcessMemory implements Memory {
     return new ProcessMemory(symbols, own, byteLength);
   }
 
+  words(offset: number, count: number): Int32Array {
+    const start = windowOf(offset);
+    return new Int32Array(
+      this.#window(start, offset + count * 4),
+      offset - start,
+      count,
+    );
+  }
+
+  bytes(offset: number, count: number): Uint8Array {
+    const start = windowOf(offset);
+    return new Uint8Array(
+      this.#window(start, offset + count),
+      offset - start,
+      count,
+    );
+  }
+
+  #window(start: number, end: number): ArrayBuffer {
+    const known = this.#windows.get(start)?.deref();
+    if (known && start + known.byteLength >= end) {
+      return this.#lastWindow = known;
+    }
+    const length = Math.max(end - start, WINDOW_BYTES);
+    const window = Deno.UnsafePointerView.getArrayBuffer(
+      this.#pointer,
+      Math.min(length, this.byteLength - start),
+      start,
+    );
+    this.#windows.set(start, new WeakRef(window));
+    return this.#lastWindow = window;
+  }
+
   commit(end: number): void {
     if (end > this.byteLength) {
       throw new RangeError(
@@ -139,7 +185,7 @@ export class ProcessMemory implements Memory {
       BigInt(byteLength),
     ) !== 0;
     // A sandbox may forbid the call; what it promises must hold all the same.
-    if (failed) new Uint8Array(this.buffer, offset, byteLength).fill(0);
+    if (failed) this.bytes(offset, byteLength).fill(0);
   }
 
   async sleep(
@@ -215,6 +261,7 @@ export class ProcessMemory implements Memory {
     return { kind: "spawn", pid: Deno.pid, fd: this.#fd };
   }
 
+  /** Address of a word of the header, which starts the first window. */
   #address(words: Int32Array, index: number): number {
     return this.#base + words.byteOffset + index * 4;
   }

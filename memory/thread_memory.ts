@@ -22,6 +22,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export class ThreadMemory implements Memory {
   readonly kind = "worker" as const;
   readonly discards = false;
+  /** The whole range. */
   readonly buffer: SharedArrayBuffer;
   readonly byteLength: number;
   #aliveTimer: ReturnType<typeof setInterval> | undefined;
@@ -51,6 +52,14 @@ export class ThreadMemory implements Memory {
   /** Opens the range another thread made. */
   static attach(buffer: SharedArrayBuffer): ThreadMemory {
     return new ThreadMemory(buffer);
+  }
+
+  words(offset: number, count: number): Int32Array {
+    return new Int32Array(this.buffer, offset, count);
+  }
+
+  bytes(offset: number, count: number): Uint8Array {
+    return new Uint8Array(this.buffer, offset, count);
   }
 
   commit(end: number): void {

@@ -123,6 +123,8 @@ export interface Elements<T> {
   list(start: number, end: number): T[];
   /** Stores several that have been checked. */
   storeAll(index: number, values: ArrayLike<T>): void;
+  /** Stores one that has been checked from `start` to before `end`. */
+  fill(value: T, start: number, end: number): void;
 }
 
 /** Elements that can be changed in one step. */
@@ -204,6 +206,10 @@ class IntCells implements Cells<number> {
     this.#view.set(values, index);
   }
 
+  fill(value: number, start: number, end: number): void {
+    this.#view.fill(value, start, end);
+  }
+
   add(index: number, amount: number): number {
     if (!Number.isSafeInteger(amount)) {
       throw new TypeError(unaddable(amount, this.typeName, "an integer"));
@@ -275,6 +281,10 @@ class BigCells implements Cells<bigint> {
     this.#view.set(values, index);
   }
 
+  fill(value: bigint, start: number, end: number): void {
+    this.#view.fill(value, start, end);
+  }
+
   add(index: number, amount: bigint): bigint {
     if (typeof amount !== "bigint") {
       throw new TypeError(unaddable(amount, this.typeName, "a bigint"));
@@ -306,6 +316,7 @@ abstract class FloatCells implements Cells<number> {
   abstract store(index: number, value: number): void;
   abstract list(start: number, end: number): number[];
   abstract storeAll(index: number, values: ArrayLike<number>): void;
+  abstract fill(value: number, start: number, end: number): void;
   /** As it is when it has been stored. */
   protected abstract rounded(value: number): number;
   /**
@@ -378,6 +389,10 @@ class Float32Cells extends FloatCells {
     this.#view.set(values, index);
   }
 
+  fill(value: number, start: number, end: number): void {
+    this.#view.fill(value, start, end);
+  }
+
   protected rounded(value: number): number {
     return Math.fround(value);
   }
@@ -432,6 +447,10 @@ class Float64Cells extends FloatCells {
 
   storeAll(index: number, values: ArrayLike<number>): void {
     this.#view.set(values, index);
+  }
+
+  fill(value: number, start: number, end: number): void {
+    this.#view.fill(value, start, end);
   }
 
   protected rounded(value: number): number {
@@ -514,6 +533,10 @@ class CharCells implements Cells<string> {
     for (let i = 0; i < values.length; i++) {
       this.#view[index + i] = values[i]!.codePointAt(0)!;
     }
+  }
+
+  fill(value: string, start: number, end: number): void {
+    this.#view.fill(value.codePointAt(0)!, start, end);
   }
 
   add(): never {

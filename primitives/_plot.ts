@@ -13,17 +13,23 @@
 import { registerTag } from "../codec/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
+import { declare } from "./_views.ts";
+import type { Piece } from "./_views.ts";
 
 /** Where the data start: a multiple of 16, so of the size of any element. */
 const DATA_BYTE = FIRST_WORD * 4;
 
+/** From this size on, the garbage collector is told of it. */
+const LARGE_BYTES = 64 * 1024;
+
 /** See the module. */
-export class Plot {
+export class Plot implements Piece {
   /** What its user calls it, for an error. */
   readonly name: string;
   /** Bytes of data. */
   readonly byteLength: number;
   readonly #block: Block;
+  readonly #data: Uint8Array;
 
   static {
     travelsAs(this, (plot: Plot, target) => {
@@ -46,16 +52,19 @@ export class Plot {
     this.byteLength = byteLength;
     const words = Math.ceil((DATA_BYTE + byteLength) / 4);
     this.#block = new Block(this, cls, words * 4);
+    const { arena, offset } = this.#block;
+    this.#data = arena.bytes(offset + DATA_BYTE, byteLength);
+    if (byteLength >= LARGE_BYTES) declare(this, this);
   }
 
   /** The memory it lies in, with much else. */
   get buffer(): ArrayBufferLike {
-    return this.#block.arena.memory.buffer;
+    return this.#data.buffer;
   }
 
   /** Where its data start there. */
   get byteOffset(): number {
-    return this.#block.offset + DATA_BYTE;
+    return this.#data.byteOffset;
   }
 
   /** The start method it belongs to. */

@@ -44,6 +44,12 @@ import type { SharedReadiness } from "./_waitable.ts";
 const DONE = FIRST_WORD;
 /** Token of the participant that made the queue · it, once · loops. */
 const CREATOR = FIRST_WORD + 1;
+/**
+ * One more than the ring's count of puts when it was found empty for good, 0 if it
+ * was not · the first loop to end · the others, which would find that a loop that
+ * has ended does not wait any more.
+ */
+const OVER_AT = FIRST_WORD + 2;
 /** Where the ring's head block lies. */
 const RING_BYTE = 64;
 /** Where the table of those who have the queue lies; it takes the rest. */
@@ -257,12 +263,16 @@ export class QueueCore {
   #isOver(): boolean {
     const puts = this.#puts;
     if (this.ring.hasItem) return false;
+    const overAt = (puts + 1) | 0;
+    if (Atomics.load(this.#words, OVER_AT) === overAt) return true;
     const creator = this.#words[CREATOR]!;
     const canBePut = this.#holders.isHeldBy((holder) =>
       holder.token === creator || holder.count > 1 ||
       holder.state !== IS_WAITING
     );
-    return !canBePut && this.#puts === puts && !this.ring.hasItem;
+    if (canBePut || this.#puts !== puts || this.ring.hasItem) return false;
+    Atomics.store(this.#words, OVER_AT, overAt);
+    return true;
   }
 
   // ---- items that are to be done ----------------------------------------------

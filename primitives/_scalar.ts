@@ -15,7 +15,7 @@ import type { AmountOf, Cells, TypeCode, ValueOf } from "./_cells.ts";
 import { showAsText } from "./_inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
-import { Plot } from "./_plot.ts";
+import type { Plot } from "./_plot.ts";
 
 /** A value without a lock. */
 export class Scalar<C extends TypeCode> {

@@ -37,7 +37,8 @@ interface Section {
   isOpen: boolean;
 }
 
-let storage: AsyncLocalStorage<Section> | undefined;
+/** One for all, or a call would not see which one it was made from. */
+let storage: Promise<AsyncLocalStorage<Section>> | undefined;
 /** For each lock, the end of the call that came last. */
 const turns = new WeakMap<LockLike, Promise<void>>();
 
@@ -54,8 +55,7 @@ export async function runWith<T>(
   lock: LockLike,
   fn: (guard: Guard) => T,
 ): Promise<Awaited<T>> {
-  const sections = storage ??=
-    new (await import("node:async_hooks")).AsyncLocalStorage();
+  const sections = await (storage ??= loadStorage());
   const outer = sections.getStore();
   if (isWithin(outer, lock)) {
     if (lock instanceof Lock) {
@@ -78,6 +78,11 @@ export async function runWith<T>(
   }
 }
 
+async function loadStorage(): Promise<AsyncLocalStorage<Section>> {
+  const { AsyncLocalStorage } = await import("node:async_hooks");
+  return new AsyncLocalStorage();
+}
+
 function isWithin(section: Section | undefined, lock: LockLike): boolean {
   for (let each = section; each; each = each.outer) {
     if (each.lock === lock && each.isOpen) return true;
@@ -91,7 +96,9 @@ async function underLock<T>(
 ): Promise<Awaited<T>> {
   using guard = await lock.acquire();
   if (!guard) {
-    throw new ProcessError("Cannot run a function as its lock was not acquired");
+    throw new ProcessError(
+      "Cannot run a function as its lock was not acquired",
+    );
   }
   return await fn(guard);
 }

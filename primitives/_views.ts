@@ -4,14 +4,15 @@
  * must not be given back while anything handed out can still reach it: it would
  * then be somebody else's lock.
  *
- * **Processes.** The piece gets an `ArrayBuffer` of its own, over the same
- * memory. All views made of it, whichever way, hold that buffer, and a WeakMap
- * has the buffer hold the owner of the piece.
+ * **A buffer of its own.** The piece gets an `ArrayBuffer` over the same memory.
+ * All views made of it, whichever way, hold that buffer, and a WeakMap has the
+ * buffer hold the owner of the piece. That takes FFI, which processes have.
  *
- * **Threads.** A part of a `SharedArrayBuffer` cannot be a buffer of its own. The
- * typed array has a prototype of its own instead, so that `subarray()` gives
- * another that holds the owner. One that was asked for its `buffer` can no longer
- * be followed: then the owner is kept until the program ends.
+ * **A view that is followed.** For threads without FFI, a part of their
+ * `SharedArrayBuffer` cannot be a buffer of its own. The typed array has a
+ * prototype of its own instead, so that `subarray()` gives another that holds the
+ * owner. One that was asked for its `buffer` can no longer be followed: then the
+ * owner is kept until the program ends.
  *
  * **Not covered** is what goes around JavaScript's references: transferring the
  * buffer, sending the view with `postMessage()`, its address by FFI, or an
@@ -21,38 +22,72 @@
  *
  * @module
  */
+import { isGranted } from "../memory/mod.ts";
 import type { ViewClass } from "./_cells.ts";
 
-/** What holds an owner: a buffer of its own, or a typed array. */
+/** What holds an owner: a buffer of its own, or a followed view. */
 const owners = new WeakMap<object, object>();
+/** The buffer of its own that an owner has, if it has been made. */
+const buffers = new WeakMap<object, ArrayBuffer>();
 /** Owners whose views cannot be followed any more. */
 const kept = new Set<object>();
+/** Whether FFI is, as it was when first needed. */
+let granted: boolean | undefined;
+
+/** A piece of an arena. */
+export interface Piece {
+  /** Memory of the arena. */
+  readonly buffer: ArrayBufferLike;
+  /** Where the piece starts there. */
+  readonly byteOffset: number;
+  /** Bytes of the piece. */
+  readonly byteLength: number;
+}
 
 /**
- * Makes a typed array that keeps the owner of its memory alive.
+ * Makes a typed array of all of a piece that keeps the owner alive.
  *
- * @param owner Whose end gives the memory back.
+ * @param owner Whose end gives the piece back; always with the same piece.
+ * @param piece The piece.
  * @param view The class of the typed array.
- * @param buffer Memory of an arena.
- * @param byteOffset Where the piece starts there.
  * @param length Elements of the piece.
  */
 export function viewFor<V extends ArrayBufferView>(
   owner: object,
+  piece: Piece,
   view: ViewClass<V>,
-  buffer: ArrayBufferLike,
-  byteOffset: number,
   length: number,
 ): V {
-  if (buffer instanceof SharedArrayBuffer) {
-    return followed(owner, view, buffer, byteOffset, length);
+  const own = ownBuffer(owner, piece);
+  if (own) return new view(own, 0, length);
+  return followed(owner, view, piece.buffer, piece.byteOffset, length);
+}
+
+/**
+ * Lets the garbage collector know what the end of an owner gives back. The
+ * object alone looks small, and a program that makes and drops large ones would
+ * run out of memory before they are collected.
+ *
+ * @param owner Whose end gives the piece back; always with the same piece.
+ * @param piece The piece.
+ */
+export function declare(owner: object, piece: Piece): void {
+  ownBuffer(owner, piece);
+}
+
+function ownBuffer(owner: object, piece: Piece): ArrayBuffer | undefined {
+  const { buffer, byteOffset, byteLength } = piece;
+  if (buffer instanceof SharedArrayBuffer && !(granted ??= isGranted())) {
+    return undefined;
   }
-  const { byteLength } = new view(buffer, byteOffset, length);
+  let own = buffers.get(owner);
+  if (own) return own;
   const first = new Uint8Array(buffer, byteOffset, 1);
-  const pointer = Deno.UnsafePointer.of(first);
-  const own = Deno.UnsafePointerView.getArrayBuffer(pointer!, byteLength);
+  const pointer = Deno.UnsafePointer.of(first)!;
+  own = Deno.UnsafePointerView.getArrayBuffer(pointer, byteLength);
+  buffers.set(owner, own);
   owners.set(own, owner);
-  return new view(own, 0, length);
+  return own;
 }
 
 /** The part of a typed array that is needed here. */
@@ -71,7 +106,7 @@ const followedClasses = new Map<unknown, ViewClass>();
 function followed<V extends ArrayBufferView>(
   owner: object,
   view: ViewClass<V>,
-  buffer: SharedArrayBuffer,
+  buffer: ArrayBufferLike,
   byteOffset: number,
   length: number,
 ): V {
@@ -93,7 +128,7 @@ function followedClass(base: ViewClass): ViewClass {
     subarray: {
       value(this: Subject, begin?: number, end?: number): ArrayBufferView {
         const part = prototype.subarray.call(this, begin, end);
-        const buffer = readBuffer.call(this) as SharedArrayBuffer;
+        const buffer: ArrayBufferLike = readBuffer.call(this);
         const owner = owners.get(this)!;
         return followed(owner, base, buffer, part.byteOffset, part.length);
       },

@@ -21,7 +21,7 @@ import type { Cells, Elements, TypeCode, ValueOf } from "./_cells.ts";
 import { showAsText } from "./_inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
-import { Plot } from "./_plot.ts";
+import type { Plot } from "./_plot.ts";
 
 /** The fields of a struct: the type code of each, by name. */
 export type StructFields = Readonly<Record<string, TypeCode>>;
@@ -110,24 +110,22 @@ export interface Region {
   readonly cells: readonly Cells<unknown>[];
 }
 
+// What the rest of this file needs of a struct. Names on the struct itself belong
+// to its fields, so it has as few as can be.
+let placeOf: (struct: StructValue) => { region: Region; index: number };
+let loadField: (struct: StructValue, number: number) => unknown;
+let storeField: (struct: StructValue, number: number, value: unknown) => void;
+
 /** One of them. */
 export class StructValue {
-  /** Where it lies. */
-  static regionOf: (struct: StructValue) => Region;
-  static loadField: (struct: StructValue, number: number) => unknown;
-  static storeField: (
-    struct: StructValue,
-    number: number,
-    value: unknown,
-  ) => void;
   readonly #region: Region;
   readonly #index: number;
 
   static {
+    placeOf = (struct) => ({ region: struct.#region, index: struct.#index });
+    loadField = (struct, number) => struct.#load(number);
+    storeField = (struct, number, value) => struct.#store(number, value);
     showAsText(this);
-    this.regionOf = (struct) => struct.#region;
-    this.loadField = (struct, number) => struct.#load(number);
-    this.storeField = (struct, number, value) => struct.#store(number, value);
     travelsAs(this, (struct: StructValue) => {
       const { plot, layout, count } = struct.#region;
       const { entries } = layout;
@@ -248,6 +246,10 @@ export class StructElements implements Elements<unknown> {
       ));
     copies.forEach((copy, i) => this.store(index + i, copy));
   }
+
+  fill(value: unknown, start: number, end: number): void {
+    for (let i = start; i < end; i++) this.store(i, value);
+  }
 }
 
 const layouts = new Map<string, Layout>();
@@ -310,10 +312,10 @@ function defineFields(prototype: object, fields: readonly Field[]): void {
   fields.forEach(({ name }, number) => {
     Object.defineProperty(prototype, name, {
       get(this: StructValue): unknown {
-        return StructValue.loadField(this, number);
+        return loadField(this, number);
       },
       set(this: StructValue, value: unknown) {
-        StructValue.storeField(this, number, value);
+        storeField(this, number, value);
       },
       enumerable: true,
     });
@@ -356,12 +358,7 @@ function checkValues({ cells, layout }: Region, values: unknown): void {
 export function regionOf(plot: Plot, layout: Layout, count: number): Region {
   const { buffer, byteOffset } = plot;
   const cells = layout.fields.map(({ code }): Cells<unknown> =>
-    cellsOf(
-      code,
-      buffer,
-      byteOffset,
-      count * layout.stride / bytesOf(code),
-    ) as Cells<never> as Cells<unknown>
+    cellsOf(code, buffer, byteOffset, count * layout.stride / bytesOf(code))
   );
   return { plot, layout, count, cells };
 }
@@ -373,9 +370,17 @@ export function regionOf(plot: Plot, layout: Layout, count: number): Region {
  * @param lock The lock.
  */
 export function lockStruct(raw: StructValue, lock: LockLike): LockedStruct {
-  const locked = StructValue.lockedTwin(raw);
+  const { region, index } = placeOf(raw);
+  const locked = new region.layout.locked(region, index);
   compose(locked, raw, lock);
   return locked;
+}
+
+/** Where a struct lies, and how. */
+export function placeOfStruct(
+  struct: StructValue,
+): { region: Region; index: number } {
+  return placeOf(struct);
 }
 
 registerTag("RawStruct", (data) => {

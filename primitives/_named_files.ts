@@ -1,0 +1,395 @@
+/**
+ * Memory with names, for processes that need not know each other: files in
+ * `/dev/shm`, as `shm_open()` makes them, so that other programs (CPython's
+ * `SharedMemory` among them) find the same memory under the same name.
+ *
+ * **Never half made.** A segment is made under a name nobody looks for, all its
+ * pages are reserved (touching memory that a full `/dev/shm` does not have kills
+ * the process), and only then it is linked to its name, in one step.
+ *
+ * **Who cleans up.** A file outlives its program. Beside each segment lies a
+ * *marker*, an empty file whose name tells whose the segment is:
+ *
+ * ```
+ *   .mp.<pid>.<pid namespace>.<arena>.<inode>.<name>     the owner's marker
+ *   .mp.<pid>.<pid namespace>.<arena>.0.<nonce>          a segment being made
+ * ```
+ *
+ * The owner is the program: its first process, which has made the arena. A child
+ * may create a segment and end; its parent can still open it. When the first
+ * process ends in good order it unlinks what has its markers. If it is killed,
+ * the next program that creates or opens a segment does, on seeing that no such
+ * process is there ({@linkcode sweep}). Whoever only opens a segment has no
+ * marker, so closing it, or dying, destroys nothing.
+ *
+ * A marker is deleted first and then the segment, if it still is the file the
+ * marker was for: two that sweep at once cannot both think that it is theirs.
+ * Markers of another pid namespace (a container that shares `/dev/shm`) cannot
+ * be judged and are left alone.
+ *
+ * **Unmapping.** A mapping ends when its `ArrayBuffer` is collected after its
+ * user was done with it: no view can be left then. If the buffer had been
+ * transferred by that time, it is somewhere out of sight, and the mapping stays.
+ *
+ * Runs in the parent and in the child, on Linux.
+ *
+ * @module
+ */
+import { arenaFor, eachArena, S_PID } from "../memory/mod.ts";
+import type { Arena } from "../memory/mod.ts";
+import { slotOf } from "../memory/participants.ts";
+import { missing, taken } from "./_named_memory.ts";
+import type { NamedMemory, Segment } from "./_named_memory.ts";
+
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  posix_fallocate: { parameters: ["i32", "i64", "i64"], result: "i32" },
+  mmap: {
+    parameters: ["usize", "usize", "i32", "i32", "i32", "i64"],
+    result: "pointer",
+  },
+  munmap: { parameters: ["usize", "usize"], result: "i32" },
+  link: { parameters: ["buffer", "buffer"], result: "i32" },
+  unlink: { parameters: ["buffer"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  opendir: { parameters: ["buffer"], result: "pointer" },
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  closedir: { parameters: ["pointer"], result: "i32" },
+  // Older C libraries have fstat() in their headers only.
+  fstat: {
+    name: "syscall",
+    parameters: ["i64", "i32", "buffer"],
+    result: "i64",
+  },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+const FOLDER = "/dev/shm";
+
+const O_RDWR = 2;
+const O_CREAT_EXCL = 0o100 | 0o200;
+const O_CLOEXEC = 0o2000000;
+/** Differs between processors: a link in a folder all may write to is a trap. */
+const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+const OWNER_ONLY = 0o600;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const EINTR = 4;
+const ENOENT = 2;
+const ESRCH = 3;
+const EACCES = 13;
+const EEXIST = 17;
+const SYS_FSTAT = Deno.build.arch === "aarch64" ? 80n : 5n;
+/** More than a `struct stat`; where its parts are is the same for both. */
+const STAT_BYTES = 256;
+const STAT_INODE = 8;
+const STAT_SIZE = 48;
+/** Where the parts of a `struct dirent` are. */
+const DIRENT_INODE = 0;
+const DIRENT_NAME = 19;
+
+/** Longest name to create: a marker, with all its numbers, takes 255 bytes. */
+const LONGEST_NAME = 190;
+/** Milliseconds between two looks for what the dead left behind. */
+const SWEEP_MS = 1000;
+
+const MARKER_REGEXP = /^\.mp\.(\d+)\.(\d+)\.([0-9a-f]+)\.(\d+)\.(.*)$/s;
+
+let opened: Libc | undefined;
+
+function libc(): Libc {
+  if (opened) return opened;
+  if (Deno.build.os !== "linux") {
+    throw new Deno.errors.NotSupported(
+      `Cannot share named memory between processes on ${Deno.build.os}: use getContext("worker")`,
+    );
+  }
+  const musl = `libc.musl-${Deno.build.arch}.so.1`;
+  try {
+    opened = Deno.dlopen("libc.so.6", SYMBOLS).symbols;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    opened = Deno.dlopen(musl, SYMBOLS).symbols;
+  }
+  return opened;
+}
+
+/** The number of the last error of a call in this thread. */
+function errno(): number {
+  const pointer = libc().__errno_location()!;
+  return new Deno.UnsafePointerView(pointer).getInt32();
+}
+
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+function pathOf(name: string): Uint8Array<ArrayBuffer> {
+  return cString(`${FOLDER}/${name}`);
+}
+
+/** Where a mapping is. */
+interface Range {
+  readonly address: bigint;
+  readonly byteLength: bigint;
+}
+
+const unmapping = new FinalizationRegistry<Range>(({ address, byteLength }) => {
+  libc().munmap(address, byteLength);
+});
+
+class FileSegment implements Segment {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #range: Range;
+
+  constructor(fd: number, size: number) {
+    const byteLength = BigInt(size);
+    const pointer = libc().mmap(
+      0n,
+      byteLength,
+      PROT_READ_WRITE,
+      MAP_SHARED,
+      fd,
+      0n,
+    );
+    const address = Deno.UnsafePointer.value(pointer);
+    // MAP_FAILED is -1, not null.
+    if (pointer === null || BigInt.asIntN(64, address) === -1n) {
+      throw new RangeError(
+        `Cannot map ${size} bytes of shared memory: error ${errno()}`,
+      );
+    }
+    this.bytes = new Uint8Array(
+      Deno.UnsafePointerView.getArrayBuffer(pointer, size),
+    );
+    this.#range = { address, byteLength };
+  }
+
+  release(): void {
+    const { buffer } = this.bytes;
+    if (!buffer.detached) unmapping.register(buffer, this.#range);
+  }
+}
+
+/** See the module. */
+export class NamedFiles implements NamedMemory {
+  create(name: string, size: number): Segment {
+    if (cString(name).length - 1 > LONGEST_NAME) {
+      throw new RangeError(
+        `Cannot create shared memory as its name must have at most ${LONGEST_NAME} bytes: it is "${name}"`,
+      );
+    }
+    sweepNowAndThen();
+    const owner = ownerPrefix();
+    const draft = `${owner}0.${crypto.randomUUID()}`;
+    const fd = openFile(draft, O_CREAT_EXCL);
+    if (fd < 0) throw failure(`Cannot create shared memory "${name}"`);
+    try {
+      reserve(fd, size);
+      const segment = new FileSegment(fd, size);
+      try {
+        publish(draft, `${owner}${statOf(fd).inode}.${name}`, name);
+      } catch (error) {
+        segment.release();
+        throw error;
+      }
+      return segment;
+    } finally {
+      removeFile(draft);
+      libc().close(fd);
+    }
+  }
+
+  attach(name: string): Segment {
+    sweepNowAndThen();
+    const fd = openFile(name, 0);
+    if (fd < 0) throw failure(`Cannot attach to shared memory "${name}"`, name);
+    try {
+      const { size } = statOf(fd);
+      // Other programs make theirs in steps: before the last, there is nothing.
+      if (size === 0) throw missing("attach to", name);
+      return new FileSegment(fd, size);
+    } finally {
+      libc().close(fd);
+    }
+  }
+
+  unlink(name: string): void {
+    const fd = openFile(name, 0);
+    const inode = fd < 0 ? "" : statOf(fd).inode;
+    if (fd >= 0) libc().close(fd);
+    if (!removeFile(name)) {
+      throw failure(`Cannot unlink shared memory "${name}"`, name);
+    }
+    // Another program's marker stays: it is seen to lead nowhere, some time.
+    removeFile(`${ownerPrefix()}${inode}.${name}`);
+  }
+}
+
+/** Opens a file; negative if that failed. */
+function openFile(name: string, flags: number): number {
+  return libc().open(
+    pathOf(name),
+    O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags,
+    OWNER_ONLY,
+  );
+}
+
+/** Returns whether it was there, and is not any more. */
+function removeFile(name: string): boolean {
+  return libc().unlink(pathOf(name)) === 0;
+}
+
+/** Has the system set the pages aside. */
+function reserve(fd: number, size: number): void {
+  let error: number;
+  do {
+    error = libc().posix_fallocate(fd, 0n, BigInt(size));
+  } while (error === EINTR);
+  if (error === 0) return;
+  throw new RangeError(
+    `Cannot create shared memory of ${size} bytes as ${FOLDER} has no room for it: error ${error}`,
+  );
+}
+
+/** Gives a finished segment its name and its marker. */
+function publish(draft: string, marker: string, name: string): void {
+  const fd = openFile(marker, O_CREAT_EXCL);
+  if (fd < 0) throw failure(`Cannot create shared memory "${name}"`);
+  libc().close(fd);
+  const link = () => libc().link(pathOf(draft), pathOf(name)) === 0;
+  if (link()) return;
+  if (errno() === EEXIST) {
+    // It may be of a program that has just been killed.
+    sweep();
+    if (link()) return;
+  }
+  const error = errno() === EEXIST
+    ? taken(name)
+    : failure(`Cannot create shared memory "${name}"`);
+  removeFile(marker);
+  throw error;
+}
+
+function statOf(fd: number): { size: number; inode: string } {
+  const bytes = new Uint8Array(STAT_BYTES);
+  libc().fstat(SYS_FSTAT, fd, bytes);
+  const view = new DataView(bytes.buffer);
+  return {
+    size: Number(view.getBigInt64(STAT_SIZE, true)),
+    inode: String(view.getBigUint64(STAT_INODE, true)),
+  };
+}
+
+/** The error for the last call that failed. */
+function failure(what: string, name?: string): Error {
+  const error = errno();
+  if (error === ENOENT && name !== undefined) {
+    return new Deno.errors.NotFound(`${what} as there is none of that name`);
+  }
+  if (error === EACCES) {
+    return new Deno.errors.PermissionDenied(
+      `${what} as it belongs to another user`,
+    );
+  }
+  return new Error(`${what} in ${FOLDER}: error ${error}`);
+}
+
+// ---- whose they are ---------------------------------------------------------
+
+let namespace: string | undefined;
+
+/** Tells pid namespaces apart. */
+function pidNamespace(): string {
+  if (namespace !== undefined) return namespace;
+  const bytes = new Uint8Array(64);
+  const path = cString("/proc/self/ns/pid");
+  const length = Number(libc().readlink(path, bytes, BigInt(bytes.length)));
+  const text = new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
+  return namespace = text.match(/\d+/)?.[0] ?? "0";
+}
+
+/** The process that made the arena. */
+function founderOf({ participants }: Arena): number {
+  return participants.load(0, S_PID);
+}
+
+/** What the markers of this program begin with. */
+function ownerPrefix(arena: Arena = arenaFor("spawn")): string {
+  const id = (arena.id >>> 0).toString(16);
+  return `.mp.${founderOf(arena)}.${pidNamespace()}.${id}.`;
+}
+
+eachArena((arena) => {
+  if (arena.kind !== "spawn" || slotOf(arena.me) !== 0) return;
+  globalThis.addEventListener("unload", () => {
+    const prefix = ownerPrefix(arena);
+    clean((marker) => marker.file.startsWith(prefix));
+  });
+});
+
+let sweptAt = -Infinity;
+
+function sweepNowAndThen(): void {
+  if (performance.now() - sweptAt >= SWEEP_MS) sweep();
+}
+
+/** Removes what programs have left that are no more. */
+function sweep(): void {
+  sweptAt = performance.now();
+  const here = pidNamespace();
+  clean(({ pid, namespace }) => namespace === here && !isRunning(pid));
+}
+
+function isRunning(pid: number): boolean {
+  return libc().kill(pid, 0) === 0 || errno() !== ESRCH;
+}
+
+/** A marker that was found. */
+interface Marker {
+  readonly file: string;
+  readonly pid: number;
+  readonly namespace: string;
+}
+
+/** Removes the segments whose markers are chosen, and the markers. */
+function clean(isChosen: (marker: Marker) => boolean): void {
+  const files = listFiles();
+  for (const file of files.keys()) {
+    const match = file.match(MARKER_REGEXP);
+    if (!match) continue;
+    const [, pid, namespace, , inode, name] = match;
+    if (!isChosen({ file, pid: Number(pid), namespace: namespace! })) continue;
+    // Only one can delete it: that one sees to the rest.
+    if (removeFile(file) && files.get(name!) === inode) removeFile(name!);
+  }
+}
+
+/** The inodes of all files, by name. */
+function listFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  const folder = libc().opendir(cString(FOLDER));
+  if (folder === null) return files;
+  while (true) {
+    const pointer = libc().readdir(folder);
+    if (pointer === null) break;
+    const entry = new Deno.UnsafePointerView(pointer);
+    const name = nameIn(entry);
+    if (name === undefined) continue;
+    files.set(name, String(entry.getBigUint64(DIRENT_INODE)));
+  }
+  libc().closedir(folder);
+  return files;
+}
+
+function nameIn(entry: Deno.UnsafePointerView): string | undefined {
+  try {
+    return entry.getCString(DIRENT_NAME);
+  } catch {
+    return undefined; // not UTF-8, so not ours
+  }
+}
