@@ -165,3 +165,13 @@ export async function look(
     ),
   );
 }
+
+/** Random numbers from 0 to 1, the same on every run. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    // A linear congruential generator (Numerical Recipes): enough to vary tests.
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
+}

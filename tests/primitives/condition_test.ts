@@ -6,14 +6,18 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ProcessError } from "../../errors.ts";
+import { TIMED_OUT } from "../../memory/mod.ts";
 import type { WaitOptions } from "../../memory/mod.ts";
 import { Condition } from "../../primitives/condition.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
 import { Semaphore } from "../../primitives/semaphore.ts";
-import { eachKind, look, turns } from "./_sync_world.ts";
+import { eachKind, look, seeded, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
+/** Sleepers of each sort, and notifications, where they come and go. */
+const CHANGING = 10;
+const ROUNDS = 20;
 /** More than fit into the block of a condition, and into its first page. */
 const CROWD = 300;
 
@@ -392,16 +396,15 @@ eachKind(
   async (world) => {
     const condition = make(world);
     const there = world.give(condition, world.another());
-    const wait = world.arena.waiting.wait;
-    // The time runs out first, and before anybody looks again it is notified.
-    world.arena.waiting.wait = async (...args: never[]) => {
-      const outcome = await (wait as (...args: never[]) => Promise<never>)
-        .apply(
-          world.arena.waiting,
-          args,
-        );
-      if (waiters(there) === 2) notify(there);
-      return outcome;
+    const { waiting } = world.arena;
+    const { wait } = waiting;
+    // Stands in for a timer that fires just before the notification arrives:
+    // 1 the time runs out, 2 it is notified, 3 it looks what has become of it.
+    waiting.wait = async () => {
+      waiting.wait = wait;
+      await waitersReach(there, 2);
+      notify(there);
+      return TIMED_OUT;
     };
     const late = waitOnce(condition, { timeout: 1 });
     const next = waitOnce(there);
@@ -409,6 +412,55 @@ eachKind(
     assertEquals(await look(next), ["waits"]);
     notify(condition);
     await next;
+  },
+);
+
+eachKind(
+  "Condition gives each notification to one, whoever gives up or dies meanwhile",
+  async (world) => {
+    const condition = makeOnLock(world);
+    const there = world.give(condition, world.another());
+    const doomed = world.another();
+    const dying = world.give(condition, doomed);
+    const random = seeded(7);
+    for (let round = 1; round <= ROUNDS; round++) {
+      let woken = 0;
+      const start = async (mine: Condition, options?: WaitOptions) => {
+        if (await waitOnce(mine, options).catch(() => false)) woken++;
+      };
+      // The older ones may not want it any more when it comes …
+      const controllers = Array.from(
+        { length: CHANGING },
+        () => new AbortController(),
+      );
+      const fickle = controllers.map(({ signal }, i) => {
+        const timeout = i % 3 === 0 ? 5 + random() * 5 : undefined;
+        return start(i % 2 === 0 ? condition : there, { signal, timeout });
+      });
+      const { signal } = round < ROUNDS ? controllers[0]! : world.afterlife;
+      const dead = start(dying, { signal });
+      // … so that some go to the younger ones.
+      const steady = Array.from(
+        { length: CHANGING },
+        (_, i) => start(i % 2 === 0 ? condition : there),
+      );
+      await turns();
+      for (let i = 0; i < CHANGING; i++) {
+        using _guard = await condition.acquire();
+        condition.notify();
+        controllers[Math.floor(random() * CHANGING)]!.abort();
+        if (round === ROUNDS && i === CHANGING >> 1) world.kill(doomed, dead);
+      }
+      for (const controller of controllers) controller.abort();
+      await Promise.all(fickle);
+      for (let i = 0; i < 100 && woken < CHANGING; i++) await turns(1);
+      await turns();
+      assertEquals(woken, CHANGING, `round ${round}`);
+      using guard = await condition.acquire();
+      condition.notifyAll();
+      guard![Symbol.dispose]();
+      await Promise.all(steady);
+    }
   },
 );
 

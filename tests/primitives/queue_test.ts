@@ -21,16 +21,17 @@ import {
   QueueFullError,
 } from "../../errors.ts";
 import { adopt } from "../../memory/arenas.ts";
-import { Arena, arenaFor } from "../../memory/mod.ts";
-import type { MemoryKind } from "../../memory/mod.ts";
+import { arenaFor } from "../../memory/mod.ts";
+import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { bindTo } from "../../primitives/_block.ts";
 import { fromMessage, toMessage } from "../../primitives/_wire.ts";
 import { JoinableQueue } from "../../primitives/joinable_queue.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
 import { SimpleQueue } from "../../primitives/simple_queue.ts";
+import { eachKind } from "./_sync_world.ts";
+import type { SyncWorld } from "./_sync_world.ts";
 
-const KINDS: readonly MemoryKind[] = ["worker", "spawn"];
 /** Waited out in full, so short. */
 const SHORT_MS = 50;
 /** What timers may be early by, and clocks be coarse. */
@@ -41,51 +42,40 @@ const MANY_ITEMS = 100_000;
 const VERY_MANY_ITEMS = 1_000_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
 
-// Opens the C library, which stays open: the first test that needs it would seem
-// to leak it.
-arenaFor("spawn");
-
 /** What a test works with. */
 class World {
   readonly Queue: typeof Queue;
   readonly JoinableQueue: typeof JoinableQueue;
   readonly SimpleQueue: typeof SimpleQueue;
   readonly Pipe: ReturnType<typeof pipeFor>;
+  readonly kind: MemoryKind;
   readonly arena: Arena;
+  /** For waits of those who die: the thread in which they are lives on. */
+  readonly signal: AbortSignal;
+  readonly #world: SyncWorld;
 
-  constructor(readonly kind: MemoryKind) {
-    this.arena = arenaFor(kind);
-    this.Queue = bindTo(Queue, kind);
-    this.JoinableQueue = bindTo(JoinableQueue, kind);
-    this.SimpleQueue = bindTo(SimpleQueue, kind);
-    this.Pipe = pipeFor(kind);
+  constructor(world: SyncWorld) {
+    this.#world = world;
+    this.kind = world.kind;
+    this.arena = world.arena;
+    this.signal = world.afterlife.signal;
+    this.Queue = world.of(Queue);
+    this.JoinableQueue = world.of(JoinableQueue);
+    this.SimpleQueue = world.of(SimpleQueue);
+    this.Pipe = pipeFor(world.kind);
   }
 
   /** Another participant, with its own objects for what it is given. */
   participant<A extends unknown[]>(...args: A): Participant<A> {
-    const handle = this.arena.invite();
-    const message = toMessage(args, {
-      kind: this.kind,
-      token: handle.token,
-    }, "args");
-    const bytes = new Uint8Array(message.byteLength);
-    let position = 0;
-    for (const part of message.parts) {
-      bytes.set(part, position);
-      position += part.byteLength;
-    }
-    const arena = Arena.attach(handle);
-    return this.as(arena, () => {
-      const { value } = fromMessage(bytes);
-      return {
-        arena,
-        args: value as A,
-        dies: () => this.arena.bury(arena.me),
-      };
-    });
+    const arena = this.#world.another();
+    return {
+      arena,
+      args: this.#world.give(args, arena),
+      dies: (...waits) => this.#world.kill(arena, ...waits),
+    };
   }
 
-  /** Runs as another participant: what is received then is its own. */
+  /** Runs as another participant: what is made or received then is its own. */
   as<T>(arena: Arena, run: () => T): T {
     adopt(arena);
     try {
@@ -99,18 +89,13 @@ class World {
 interface Participant<A> {
   readonly arena: Arena;
   readonly args: A;
-  dies(): void;
+  /** @param waits What it was waiting for. */
+  dies(...waits: Promise<unknown>[]): void;
 }
 
 /** One test for each kind of memory. */
 function each(name: string, body: (world: World) => Promise<void> | void) {
-  for (const kind of KINDS) {
-    Deno.test(`${name} (${kind})`, async () => {
-      const world = new World(kind);
-      await body(world);
-      assertEquals(world.arena.waiting.pending, 0, "a wait is left");
-    });
-  }
+  eachKind(name, (world) => body(new World(world)));
 }
 
 async function took(run: () => Promise<unknown>): Promise<number> {

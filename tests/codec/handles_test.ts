@@ -1,0 +1,214 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  decode,
+  encode,
+  registerTag,
+  TO_WIRE,
+  type WireForm,
+} from "../../codec/mod.ts";
+import { EncodingError } from "../../errors.ts";
+
+class Handle {
+  constructor(readonly id: number, readonly source?: unknown) {}
+  [TO_WIRE](target: unknown): WireForm {
+    return { tag: "test/handle", data: { id: this.id, target } };
+  }
+}
+
+registerTag("test/handle", (data, source) => {
+  const { id, target } = data as { id: number; target: unknown };
+  return new Handle(id, [target, source]);
+});
+
+Deno.test("registerTag() revives handles, with target and source", () => {
+  const bytes = encode({ handle: new Handle(7) }, { target: "there" });
+  const { handle } = decode(bytes, { source: "here" }) as { handle: Handle };
+  assert(handle instanceof Handle);
+  assertEquals(handle.id, 7);
+  assertEquals(handle.source, ["there", "here"]);
+});
+
+Deno.test("encode() asks a handle once, however often it occurs", () => {
+  let asked = 0;
+  class Counted extends Handle {
+    override [TO_WIRE](target: unknown): WireForm {
+      asked++;
+      return super[TO_WIRE](target);
+    }
+  }
+  const handle = new Counted(1);
+  const [a, b] = decode(encode([handle, handle])) as Handle[];
+  assertEquals(asked, 1);
+  assert(a === b);
+});
+
+Deno.test("encode() takes handles that are functions, proxies or plain objects", () => {
+  const form = () => ({ tag: "test/handle", data: { id: 3 } });
+  const values = [
+    Object.assign(() => {}, { [TO_WIRE]: form }),
+    { [TO_WIRE]: form, other: () => {} },
+    new Proxy({}, { get: (_, key) => key === TO_WIRE ? form : undefined }),
+    new (class extends Map<unknown, unknown> {
+      [TO_WIRE] = form;
+    })(),
+  ];
+  for (const handle of decode(encode(values)) as Handle[]) {
+    assertEquals(handle.id, 3);
+  }
+});
+
+Deno.test("encode() throws what a handle throws, as it is", () => {
+  const reason = new EncodingError("Cannot send this lock", { path: "x" });
+  const value = {
+    [TO_WIRE]: () => {
+      throw reason;
+    },
+  };
+  assert(assertThrows(() => encode([value])) === reason);
+});
+
+Deno.test("decode() throws what a reviver throws, as it is", () => {
+  const reason = new Deno.errors.NotFound("gone");
+  registerTag("test/gone", () => {
+    throw reason;
+  });
+  const bytes = encode({ [TO_WIRE]: () => ({ tag: "test/gone", data: 0 }) });
+  assert(assertThrows(() => decode(bytes)) === reason);
+});
+
+Deno.test("decode() throws if the kind of a handle is not known", () => {
+  const bytes = encode({ [TO_WIRE]: () => ({ tag: "test/none", data: 0 }) });
+  assertThrows(
+    () => decode(bytes),
+    EncodingError,
+    'Cannot decode a handle as its kind is not known here: "test/none"',
+  );
+});
+
+Deno.test("decode() gives references to what a reviver made, even to undefined", () => {
+  registerTag("test/undefined", () => undefined);
+  const handle = { [TO_WIRE]: () => ({ tag: "test/undefined", data: {} }) };
+  assertEquals(decode(encode([handle, handle])), [undefined, undefined]);
+});
+
+Deno.test("encode() sends a function by what encodeFunction gives, with its path", () => {
+  const double = (n: number) => 2 * n;
+  const calls: unknown[] = [];
+  const bytes = encode({ a: [double, double] }, {
+    root: "args",
+    encodeFunction: (fn, path) => {
+      calls.push([fn, path]);
+      return { module: "m", name: "double" };
+    },
+  });
+  const references: unknown[] = [];
+  const { a } = decode(bytes, {
+    decodeFunction: (reference) => {
+      references.push(reference);
+      return double;
+    },
+  }) as { a: unknown[] };
+
+  assertEquals(a, [double, double]);
+  assertEquals(calls, [[double, "args.a[0]"]]);
+  assertEquals(references, [{ module: "m", name: "double" }]);
+});
+
+Deno.test("encode() throws what encodeFunction throws, as it is", () => {
+  const reason = new EncodingError("Cannot send a closure");
+  const encodeFunction = () => {
+    throw reason;
+  };
+  assert(assertThrows(() => encode(() => {}, { encodeFunction })) === reason);
+});
+
+Deno.test("encode() sends a SharedArrayBuffer by what encodeSharedBuffer gives", () => {
+  const shared = new SharedArrayBuffer(16);
+  const growable = new SharedArrayBuffer(16, { maxByteLength: 32 });
+  const memory = [shared, growable];
+  const value = [
+    shared,
+    new Uint8Array(shared, 4, 4),
+    new Int32Array(shared),
+    new DataView(shared, 8),
+    new Uint8Array(growable, 8),
+    new Uint8Array(growable, 8, 8),
+  ];
+  const paths: string[] = [];
+  const bytes = encode(value, {
+    encodeSharedBuffer: (buffer, path) => {
+      paths.push(path);
+      return memory.indexOf(buffer);
+    },
+  });
+  const restored = decode(bytes, {
+    decodeSharedBuffer: (index) => memory[index as number],
+  }) as [SharedArrayBuffer, ...Uint8Array[]];
+
+  assertEquals(paths, ["value[0]", "value[4]"]);
+  assert(restored[0] === shared);
+  const [, ...views] = restored;
+  assertEquals(
+    views.map((view) => [view.buffer, view.byteOffset, view.byteLength]),
+    (value.slice(1) as Uint8Array[]).map((
+      view,
+    ) => [view.buffer, view.byteOffset, view.byteLength]),
+  );
+  growable.grow(24);
+  assertEquals(views.slice(3).map((view) => view.byteLength), [16, 8]);
+});
+
+Deno.test("decode() refuses functions and shared memory without its options", () => {
+  const fn = encode(() => {}, { encodeFunction: () => 1 }).slice();
+  assertThrows(
+    () => decode(fn),
+    EncodingError,
+    "Cannot decode a function as functions are not accepted here",
+  );
+  const memory = encode(new SharedArrayBuffer(1), {
+    encodeSharedBuffer: () => 1,
+  }).slice();
+  assertThrows(
+    () => decode(memory),
+    EncodingError,
+    "Cannot decode a SharedArrayBuffer as shared memory is not accepted here",
+  );
+});
+
+Deno.test("encode() and decode() may be called by hooks", () => {
+  const inner = { deep: [1, 2, { a: "b" }] };
+  registerTag(
+    "test/nested",
+    (data) => [decode(data as Uint8Array), decode(data as Uint8Array)],
+  );
+  const nested = {
+    [TO_WIRE]: () => {
+      // The second call must not overwrite what the outer one has written.
+      encode("x".repeat(10_000));
+      return { tag: "test/nested", data: encode(inner).slice() };
+    },
+  };
+  const value = { before: [inner], nested, after: [inner, inner] };
+
+  const restored = decode(encode(value)) as Record<string, unknown[]>;
+
+  assertEquals(restored.before, [inner]);
+  assertEquals(restored.nested, [inner, inner]);
+  assertEquals(restored.after, [inner, inner]);
+  assert(restored.after?.[0] === restored.before?.[0]);
+});
+
+Deno.test("encodeParts() may be called by hooks for large data", () => {
+  registerTag("test/large", (data) => data);
+  const handles = [1, 2, 3].map((fill) => ({
+    [TO_WIRE]: () => ({
+      tag: "test/large",
+      data: encode(new Uint8Array(50_000).fill(fill)).slice(-20_000),
+    }),
+  }));
+  const restored = decode(encode(handles)) as Uint8Array[];
+  assertEquals(
+    restored.map((bytes) => [bytes.length, bytes[0], bytes.at(-1)]),
+    [1, 2, 3].map((fill) => [20_000, fill, fill]),
+  );
+});

@@ -1,0 +1,529 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { contract, once } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
+import { Mailbox, SharedGate } from "../_support/meeting.ts";
+import { isRunning } from "../_support/proc.ts";
+import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
+import { startProgram } from "../_support/program.ts";
+import {
+  closeSelf,
+  countFiles,
+  denoExit,
+  echo,
+  exitInOrder,
+  exitWith,
+  fail,
+  failLater,
+  hearSignal,
+  leaveChildren,
+  leaveTimers,
+  listFiles,
+  nothing,
+  rejectLater,
+  setExitCode,
+  signalParent,
+  startAndReport,
+  startOrphan,
+  stay,
+} from "../fixtures/targets.ts";
+
+const MANY = 5;
+
+contract(
+  "PROC-06 ParentProcess.join() hears of the parent's end",
+  async (ctx) => {
+    const mailbox = Mailbox.in<string>(ctx);
+    const process = new ctx.Process({
+      target: startOrphan,
+      args: [mailbox, "spawn"],
+    });
+    process.start();
+    assertEquals(await mailbox.take("what the grandchild sees"), "alive");
+    process.terminate();
+    await process.join();
+    assertEquals(await mailbox.take("what the grandchild sees"), "not alive");
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-18 children open as many files as their siblings",
+  async (ctx) => {
+    const mailbox = Mailbox.in<number>(ctx);
+    const here = SharedGate.in(ctx);
+    const processes = Array.from(
+      { length: MANY },
+      () =>
+        new ctx.Process({ target: countFiles, args: [mailbox, here, MANY] }),
+    );
+    for (const process of processes) process.start();
+    await Promise.all(processes.map((process) => process.join()));
+    const counts = mailbox.drain();
+    assertEquals(counts, Array(MANY).fill(counts[0]));
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-19 a child stays for what its target left running",
+  async (ctx) => {
+    const gate = SharedGate.in(ctx);
+    const process = new ctx.Process({ target: leaveTimers, args: [gate, 100] });
+    process.start();
+    await process.join();
+    assertEquals(gate.value, 1);
+    assertEquals(process.exitCode, 0);
+  },
+);
+
+for (
+  const [who, closing] of [["the parent", true], ["a child", false]] as const
+) {
+  contract(
+    `${closing ? "PROC-20" : "PROC-21"} ${who} without stdout and stderr`,
+    async (ctx) => {
+      const method = ctx.getStartMethod();
+      for (
+        const breaking of [
+          "Deno.stdout.close(); Deno.stderr.close();",
+          "globalThis.console = undefined as never;",
+          "console.log = console.error = () => { throw new Error('broken') };",
+        ]
+      ) {
+        const end = await runProgram(
+          `
+            import { getContext } from "${LIBRARY}";
+            export function target() {
+              ${closing ? "" : breaking}
+              Deno.writeTextFileSync("here", "it ran");
+            }
+            if (import.meta.main) {
+              ${closing ? breaking : ""}
+              const { Process } = getContext("${method}");
+              const process = new Process({ target });
+              process.start();
+              const code = await process.exited;
+              Deno.exit(10 + code + Deno.readTextFileSync("here").length);
+            }
+          `,
+        );
+        assertEquals(end.code, 10 + "it ran".length, describeEnd(end));
+      }
+    },
+  );
+}
+
+contract(
+  "PROC-25 PROC-X4 an error in a child is on stderr, whole",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      import { divide } from "./divide.ts";
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        const process = new Process({ target: divide, args: [0], name: "P" });
+        process.start();
+        Deno.exit(await process.exited);
+      }
+    `,
+      {
+        files: {
+          "divide.ts": `
+          export function divide(by: number): number {
+            if (by === 0) {
+              throw new RangeError("division by zero", { cause: "a test" });
+            }
+            return 1 / by;
+          }
+        `,
+        },
+      },
+    );
+    assertEquals(end.code, 1, describeEnd(end));
+    assertEquals(end.stdout, "");
+    assertMatch(end.stderr, /^Process P:\nRangeError: division by zero\n/);
+    assertMatch(end.stderr, /at divide \(file:\/\/.*\/divide\.ts:4:\d+\)/);
+    assertMatch(end.stderr, /cause.*a test/s);
+  },
+);
+
+for (
+  const [reason, code] of [
+    [true, 1],
+    [false, 0],
+    [8, 8],
+    [null, 0],
+    [undefined, 0],
+    [[], 0],
+    [256, 0],
+    [300, 44],
+    [-1, 255],
+    ["ignore this", 1],
+    [[1, 2, 3], 1],
+    [1.5, 1],
+  ] as const
+) {
+  contract(
+    `PROC-26 exit(${Deno.inspect(reason)}) ends a child with ${code}`,
+    async (ctx) => {
+      const process = new ctx.Process({ target: exitWith, args: [reason] });
+      process.start();
+      await process.join();
+      assertEquals(process.exitCode, code);
+    },
+  );
+}
+
+contract("PROC-26 exit() writes its reason to stderr", async (ctx) => {
+  const end = await runProgram(
+    `
+      import { exit, getContext } from "${LIBRARY}";
+      export function target(reason: unknown) { exit(reason); }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        for (const reason of ["ignore this", [1, 2, 3], 8, null]) {
+          const process = new Process({ target, args: [reason] });
+          process.start();
+          await process.join();
+        }
+        exit("and the parent");
+      }
+    `,
+  );
+  assertEquals(end.code, 1, describeEnd(end));
+  assertEquals(end.stderr, "ignore this\n[ 1, 2, 3 ]\nand the parent\n");
+});
+
+contract("PROC-26 Deno.exit() and Deno.exitCode in a child", async (ctx) => {
+  for (
+    const [target, given, code] of [
+      [denoExit, 0, 0],
+      [denoExit, 3, 3],
+      [denoExit, 200, 200],
+      [setExitCode, 7, 7],
+    ] as const
+  ) {
+    const process = new ctx.Process({ target, args: [given] });
+    process.start();
+    await process.join();
+    assertEquals(process.exitCode, code, `${target.name}(${given})`);
+  }
+});
+
+contract("PROC-27 PROC-28 a child in a child ends before it", async (ctx) => {
+  const mailbox = Mailbox.in(ctx);
+  const process = new ctx.Process({
+    target: startAndReport,
+    args: [mailbox, ctx.getStartMethod()],
+    name: "child",
+  });
+  process.start();
+  await process.join();
+  assertEquals(process.exitCode, 0);
+  assertEquals(mailbox.drain(), [["child"], 0]);
+});
+
+contract(
+  "PROC-30 Process.join() goes on after a signal",
+  async (ctx) => {
+    const go = SharedGate.in(ctx);
+    let heard = 0;
+    const onSignal = () => {
+      heard++;
+      go.set();
+    };
+    Deno.addSignalListener("SIGUSR1", onSignal);
+    try {
+      const process = new ctx.Process({
+        target: signalParent,
+        args: ["SIGUSR1", go],
+      });
+      process.start();
+      assertEquals(await process.join(), true);
+      assertEquals(process.exitCode, 0);
+      assertEquals(heard, 1);
+    } finally {
+      Deno.removeSignalListener("SIGUSR1", onSignal);
+    }
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-30 a child hears the signals it listens for",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const process = new ctx.Process({
+      target: hearSignal,
+      args: [here, "SIGUSR1"],
+    });
+    process.start();
+    await here.reaches(1, "the child listens");
+    Deno.kill(process.pid!, "SIGUSR1");
+    await here.reaches(2, "the child has heard the signal");
+    await process.join();
+    assertEquals(process.exitCode, 0);
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-31 a child does not inherit the parent's files",
+  async (ctx) => {
+    const mailbox = Mailbox.in<string[]>(ctx);
+    const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const path = await Deno.makeTempFile();
+    const file = await Deno.open(path);
+    const ours = Array.from(Deno.readDirSync("/proc/self/fd"), ({ name }) => {
+      try {
+        return Deno.readLinkSync(`/proc/self/fd/${name}`);
+      } catch {
+        return ""; // the folder itself
+      }
+    });
+    assert(ours.includes(path));
+    const sockets = ours.filter((link) => link.startsWith("socket:"));
+    assert(sockets.length > 0);
+
+    const process = new ctx.Process({ target: listFiles, args: [mailbox] });
+    process.start();
+    const theirs = await mailbox.take("the files of the child");
+    await process.join();
+    listener.close();
+    file.close();
+    await Deno.remove(path);
+
+    assert(!theirs.includes(path), theirs.join());
+    for (const socket of sockets) assert(!theirs.includes(socket), socket);
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-X5 a program waits for its children, and ends its daemons",
+  async (ctx) => {
+    await using program = await startProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      export async function daemon() {
+        console.log("daemon", Deno.pid);
+        await new Promise((resolve) => setTimeout(resolve, 1e9));
+        console.log("daemon survived");
+      }
+      export async function child(path: string) {
+        console.log("child runs");
+        while (true) {
+          try {
+            Deno.statSync(path);
+            break;
+          } catch {
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          }
+        }
+        console.log("child ends");
+      }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        new Process({ target: daemon, daemon: true }).start();
+        new Process({ target: child, args: ["go"] }).start();
+        addEventListener("unload", () => console.log("main ends"));
+      }
+    `,
+    );
+    await program.says(/child runs/);
+    const [, pid] = await program.says(/daemon (\d+)/);
+    const { cwd } = await processFolder(program.pid);
+    await Deno.writeTextFile(`${cwd}/go`, "");
+    const end = await program.ended;
+
+    assertEquals(end.code, 0, describeEnd(end));
+    assertMatch(end.stdout, /child ends\n(.*\n)*main ends\n/);
+    assert(!end.stdout.includes("survived"));
+    if (ctx.getStartMethod() === "spawn") {
+      await until(() => !isRunning(Number(pid)), "the daemon ends");
+    }
+    assertEquals(end.stderr, "");
+  },
+);
+
+function processFolder(pid: number): { cwd: string } {
+  return { cwd: Deno.readLinkSync(`/proc/${pid}/cwd`) };
+}
+
+contract(
+  "PROC-X5 a child ends its daemons and waits for its children",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const process = new ctx.Process({
+      target: leaveChildren,
+      args: [here, go, ctx.getStartMethod()],
+    });
+    process.start();
+    await here.reaches(2, "both grandchildren run");
+    assertEquals(await process.join({ timeout: 1 }), false);
+    go.set();
+    await process.join();
+    assertEquals(process.exitCode, 0);
+    // That the daemon has gone is seen by the register of what tests leave.
+  },
+);
+
+contract("PROC-X7 an argument may be dropped after start()", async (ctx) => {
+  const mailbox = Mailbox.in<unknown[]>(ctx);
+  const process = new ctx.Process({
+    target: echo,
+    args: [mailbox, new Uint8Array(100_000).fill(1)],
+  });
+  process.start();
+  const [bytes] = await mailbox.take("the argument") as [Uint8Array];
+  await process.join();
+  assertEquals(process.exitCode, 0);
+  assertEquals(bytes, new Uint8Array(100_000).fill(1));
+});
+
+contract("LESSON-35 the exit sequence runs by priority", async (ctx) => {
+  const mailbox = Mailbox.in<string>(ctx);
+  const process = new ctx.Process({ target: exitInOrder, args: [mailbox] });
+  process.start();
+  await process.join();
+  assertEquals(process.exitCode, 0);
+  assertEquals(mailbox.drain(), [
+    "first",
+    "second, registered later",
+    "third, fails",
+    "last",
+  ]);
+});
+
+contract("LESSON-36 Ctrl-C leaves nobody behind", async (ctx) => {
+  await using program = await startProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      export async function target(n: number) {
+        console.log("child", n);
+        await new Promise((resolve) => setTimeout(resolve, 1e9));
+      }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        for (const n of [1, 2]) {
+          new Process({ target, args: [n], daemon: n === 1 }).start();
+        }
+      }
+    `,
+  );
+  await program.says(/child 1/);
+  await program.says(/child 2/);
+  program.signalGroup("SIGINT");
+  const end = await program.ended;
+  assertEquals(end.signal, "SIGINT", describeEnd(end));
+  assertEquals(end.stderr, "");
+  await until(() => program.running().length === 0, "all of it ends");
+});
+
+contract(
+  "LESSON-37 the standard input of a child is empty",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+        import { getContext } from "${LIBRARY}";
+        export async function target() {
+          console.log("read", await Deno.stdin.read(new Uint8Array(9)));
+        }
+        if (import.meta.main) {
+          const { Process } = getContext("${ctx.getStartMethod()}");
+          const process = new Process({ target });
+          process.start();
+          await process.join();
+          const bytes = new Uint8Array(5);
+          console.log("parent", await Deno.stdin.read(bytes));
+        }
+      `,
+      { stdin: "input" },
+    );
+    assertEquals(end.stdout, "read null\nparent 5\n", describeEnd(end));
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "LESSON-40 the key of a child is not in its command line or environment",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const process = new ctx.Process({ target: stay, args: [here] });
+    process.start();
+    await here.reaches(1, "the child runs");
+    const key = process.authkey.reveal();
+    const places = ["cmdline", "environ"].map((name) =>
+      Deno.readFileSync(`/proc/${process.pid}/${name}`)
+    );
+    process.terminate();
+    await process.join();
+    for (const bytes of places) {
+      const text = Array.from(bytes, (byte) => String.fromCharCode(byte))
+        .join("");
+      for (const form of [String.fromCharCode(...key), key.toHex()]) {
+        assert(!text.includes(form));
+      }
+      assert(!text.includes(key.toBase64()));
+    }
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "LESSON-65 a child that throws in the event loop ends with 1",
+  async (ctx) => {
+    for (const target of [fail, failLater, rejectLater]) {
+      const process = new ctx.Process({ target, args: ["on purpose"] });
+      process.start();
+      await process.join();
+      assertEquals(process.exitCode, 1, target.name);
+    }
+  },
+);
+
+contract(
+  "LESSON-65 a thread that closes itself ends",
+  async (ctx) => {
+    const process = new ctx.Process({ target: closeSelf });
+    process.start();
+    await process.join();
+    assertEquals(typeof process.exitCode, "number");
+  },
+  { methods: ["worker"] },
+);
+
+once(
+  "PROC a process that does nothing does not load node:worker_threads",
+  async () => {
+    const end = await runProgram(`
+    import { getContext } from "${LIBRARY}";
+    export function target() {}
+    if (import.meta.main) {
+      const process = new (getContext("spawn").Process)({ target });
+      process.start();
+      console.log(await process.exited);
+    }
+  `);
+    assertEquals(end.stdout, "0\n", describeEnd(end));
+  },
+);
+
+contract("Process runs in a program that is type-checked", async (ctx) => {
+  const end = await runProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      export function target() { console.log("checked"); }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        const process = new Process({ target });
+        process.start();
+        console.log(await process.exited);
+      }
+    `,
+    { flags: ["run", "--check", "-A"] },
+  );
+  assertEquals(end.stdout, "checked\n0\n", describeEnd(end));
+});
