@@ -61,8 +61,8 @@ export type Property = readonly [key: string, value: unknown];
 export interface ErrorHead {
   /** The class, as on the wire. */
   readonly className: string;
-  /** Name and message, for a DOMException. */
-  readonly fixed: readonly [name: string, message: string] | undefined;
+  /** Name and message of a DOMException; nothing for others. */
+  readonly fixed: readonly string[];
   /** A prototype with the name and so on that the receiver will have anyway. */
   readonly defaults: object | undefined;
 }
@@ -73,7 +73,7 @@ export function errorHead(error: Error): ErrorHead {
   const registered = prototype === null ? undefined : classOf(prototype);
   if (registered !== undefined) {
     const className = REGISTERED + registered.name;
-    return { className, fixed: undefined, defaults: prototype };
+    return { className, fixed: [], defaults: prototype };
   }
   let className: string | undefined;
   while (prototype !== null) {
@@ -82,13 +82,13 @@ export function errorHead(error: Error): ErrorHead {
     prototype = Object.getPrototypeOf(prototype);
   }
   if (className === DOM_EXCEPTION) {
-    const fixed = [error.name, error.message] as const;
+    const fixed = [error.name, error.message];
     return { className, fixed, defaults: undefined };
   }
   // Without a known prototype it comes from another realm.
   return {
     className: className ?? "Error",
-    fixed: undefined,
+    fixed: [],
     defaults: prototype ?? Error.prototype,
   };
 }

@@ -20,9 +20,7 @@ import {
   isBooleanObject,
   isBoxedPrimitive,
   isDate,
-  isGeneratorObject,
   isMap,
-  isMapIterator,
   isModuleNamespaceObject,
   isNativeError,
   isNumberObject,
@@ -30,7 +28,6 @@ import {
   isProxy,
   isRegExp,
   isSet,
-  isSetIterator,
   isSharedArrayBuffer,
   isStringObject,
   isWeakMap,
@@ -59,16 +56,16 @@ export type Kind =
   | "url"
   | { readonly refused: string };
 
+const readHref = Object.getOwnPropertyDescriptor(URL.prototype, "href")?.get;
+
 /** A guess by prototype, and what must be true of the object for it to hold. */
 interface Guess {
   readonly kind: Kind;
   readonly holds: (value: object) => boolean;
 }
 
-const PLAIN: Guess = { kind: "plain", holds: () => true };
-
-/** In the order of how often an object of no known prototype is one of them. */
-const GUESSES: readonly (readonly [prototype: object, guess: Guess])[] = [
+/** What the engine can be asked whether an object is. */
+const BRANDS: readonly (readonly [prototype: object, guess: Guess])[] = [
   [Map.prototype, { kind: "map", holds: isMap }],
   [Set.prototype, { kind: "set", holds: isSet }],
   [Date.prototype, { kind: "date", holds: isDate }],
@@ -94,64 +91,25 @@ const GUESSES: readonly (readonly [prototype: object, guess: Guess])[] = [
   }]),
 ];
 
-/** The inner parts of these cannot be asked for, so the prototype must do. */
+/** For what the engine cannot be asked: the prototype must do. */
 function byPrototypeAlone(kind: Kind): Guess {
   return { kind, holds: () => true };
 }
 
-/** Guesses for what is built in; made when the first other object comes. */
-let builtIn: Map<object, Guess> | undefined;
+const PLAIN: Guess = byPrototypeAlone("plain");
+
+const BUILT_IN: ReadonlyMap<object, Guess> = new Map([
+  ...BRANDS,
+  [Error.prototype, byPrototypeAlone("error")],
+  [URL.prototype, { kind: "url", holds: isUrl }],
+  // A class of the user may extend these, and cloning sees nothing of them.
+  ...[Object, Function, Array, Iterator].map((
+    { prototype },
+  ): [object, Guess] => [prototype, PLAIN]),
+]);
+
 /** Guesses for all prototypes that came so far. */
 const guesses = new WeakMap<object, Guess>();
-
-function builtInGuesses(): Map<object, Guess> {
-  const known = new Map(GUESSES);
-  known.set(Error.prototype, byPrototypeAlone("error"));
-  known.set(URL.prototype, { kind: "url", holds: isUrl });
-  // Without looking further: these are what a class of the user may extend.
-  for (const { prototype } of [Object, Function, Array, Iterator]) {
-    known.set(prototype, PLAIN);
-  }
-  for (const iterator of iterators()) {
-    const name = Object.prototype.toString.call(iterator).slice(8, -1);
-    known.set(iterator, byPrototypeAlone({ refused: name }));
-  }
-  for (const namespace of namespaces()) {
-    for (const name of Object.getOwnPropertyNames(namespace)) {
-      const { prototype } = Object(Reflect.get(namespace, name));
-      if (typeof prototype !== "object" || known.has(prototype)) continue;
-      known.set(prototype, byPrototypeAlone({ refused: name }));
-    }
-  }
-  return known;
-}
-
-/** Prototypes of the iterators that built-in functions return. */
-function iterators(): object[] {
-  const samples = [
-    [].values(),
-    "".matchAll(/a/g),
-    ""[Symbol.iterator](),
-    new Map().values(),
-    new Set().values(),
-    Iterator.from([]).drop(1),
-    Iterator.from({ next: () => ({ done: true, value: undefined }) }),
-  ];
-  const generators = [function* () {}, async function* () {}].map(
-    (generator) => Object.getPrototypeOf(generator.prototype),
-  );
-  return [
-    ...samples.map((sample) => Object.getPrototypeOf(sample)),
-    ...generators,
-  ];
-}
-
-function namespaces(): object[] {
-  const { Temporal } = globalThis as { Temporal?: object };
-  return Temporal ? [Intl, Temporal] : [Intl];
-}
-
-const readHref = Object.getOwnPropertyDescriptor(URL.prototype, "href")?.get;
 
 function isUrl(value: object): boolean {
   try {
@@ -188,18 +146,17 @@ function platformClass(prototype: object): string | undefined {
 
 /** Finds the guess for a prototype by what is above it. */
 function guessFor(prototype: object): Guess {
-  const known = builtIn ??= builtInGuesses();
   for (
     let link: object | null = prototype;
     link !== null;
     link = Object.getPrototypeOf(link)
   ) {
-    const guess = known.get(link);
+    const guess = BUILT_IN.get(link);
     if (guess !== undefined && guess !== PLAIN) return guess;
   }
   for (
     let link: object | null = prototype;
-    link !== null && known.get(link) !== PLAIN;
+    link !== null && BUILT_IN.get(link) !== PLAIN;
     link = Object.getPrototypeOf(link)
   ) {
     const name = platformClass(link);
@@ -222,17 +179,45 @@ export function kindOf(value: object, prototype: object): Kind {
 }
 
 /**
- * Says what an object is whose prototype tells nothing: it was replaced, or it
+ * Says what an object is whose prototype does not tell: that was replaced, or it
  * comes from another realm (`node:vm`).
  */
 export function hiddenKindOf(value: object): Kind {
   if (isNativeError(value)) return "error";
   if (isArgumentsObject(value)) return { refused: "arguments object" };
-  if (isModuleNamespaceObject(value)) return { refused: "module" };
-  if (isGeneratorObject(value)) return { refused: "Generator" };
-  if (isMapIterator(value)) return { refused: "Map Iterator" };
-  if (isSetIterator(value)) return { refused: "Set Iterator" };
-  return GUESSES.find(([, { holds }]) => holds(value))?.[1].kind ?? "plain";
+  return BRANDS.find(([, { holds }]) => holds(value))?.[1].kind ?? "plain";
+}
+
+/**
+ * Says whether an object without any own names is a plain one, or something that
+ * only the engine makes, such as an iterator.
+ */
+export function emptyKindOf(value: object): Kind {
+  const prototype: object | null = Object.getPrototypeOf(value);
+  let kind = prototype === null ? undefined : emptyKinds.get(prototype);
+  if (kind === undefined) {
+    kind = clonesToPlain(value) ? "plain" : { refused: nameOf(value) };
+    if (prototype !== null) emptyKinds.set(prototype, kind);
+  }
+  return kind;
+}
+
+/** Kinds found out by cloning, as that takes long. */
+const emptyKinds = new WeakMap<object, Kind>();
+
+/** Asks the engine itself, which here has no getters to call. */
+function clonesToPlain(value: object): boolean {
+  try {
+    return Object.getPrototypeOf(structuredClone(value)) === Object.prototype;
+  } catch {
+    // It has no other reason to throw than what the object is.
+    return false;
+  }
+}
+
+/** What an object calls itself, such as "Array Iterator". */
+function nameOf(value: object): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
 /** The primitive in a boxed one. */

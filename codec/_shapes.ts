@@ -79,7 +79,7 @@ export function blockOf(shape: SentShape): Uint8Array | undefined {
   blocks.clear();
   blocks.varint(shape.keys.length);
   for (const key of shape.keys) blocks.string(key);
-  if (blocks.position > BLOCK_BYTES_MAX) return undefined;
+  if (blocks.length > BLOCK_BYTES_MAX) return undefined;
   const block = blocks.whole();
   // At first sight it may be one of many lists that never come again.
   if (shape.message >= 0) shape.block = block.slice();

@@ -31,6 +31,14 @@ export interface EncodedParts {
   readonly parts: Uint8Array[];
 }
 
+/**
+ * Where a message begins in the scratch buffer. Large data tends to lie at the
+ * start of a memory page, and to copy it to a place up to 15 bytes after the
+ * start of another takes twelve times as long as to any other (measured on
+ * x86-64: 250 µs in place of 20 µs for 800 KB). At 0, large data that follows a
+ * short head would always end up there.
+ */
+const START = 64;
 /** First size of a scratch buffer: room for most messages of a pool. */
 const FIRST_BYTES = 4096;
 /** The largest scratch buffer that outlives its message. */
@@ -53,18 +61,28 @@ export class Writer {
   /** The scratch buffer. */
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   /** Where the next byte goes. */
-  position = 0;
+  position: number = START;
   /** From which length on payloads are referred to. */
   payloadBytes: number = Infinity;
   #view: DataView<ArrayBuffer> = new DataView(this.bytes.buffer);
   /**
-   * Views of the first bytes, by length, as a view costs as much as three small
-   * integers and only one is ever valid.
+   * Views of the first bytes, by length. To make one costs as much as to encode
+   * a short string, and it is valid for one message only.
    */
   #views: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   #payloads: Uint8Array[] = [];
   /** Places of the payloads in the scratch buffer. */
   #cuts: number[] = [];
+
+  /** How many bytes there are so far, without payloads. */
+  get length(): number {
+    return this.position - START;
+  }
+
+  /** Changes the first byte. */
+  setFirst(value: number): void {
+    this.bytes[START] = value;
+  }
 
   /** Makes room for so many bytes at {@linkcode Writer.position}. */
   reserve(count: number): void {
@@ -89,7 +107,7 @@ export class Writer {
 
   /** Appends a byte. */
   byte(value: number): void {
-    if (this.position === this.bytes.length) this.#grow(1);
+    if (this.position >= this.bytes.length) this.#grow(1);
     this.bytes[this.position++] = value;
   }
 
@@ -238,24 +256,28 @@ export class Writer {
 
   /** The message in one piece, in the scratch buffer. */
   whole(): Uint8Array<ArrayBuffer> {
-    const length = this.position;
-    if (length >= VIEWS) return new Uint8Array(this.bytes.buffer, 0, length);
-    return this.#views[length] ??= new Uint8Array(this.bytes.buffer, 0, length);
+    const { length } = this;
+    const { buffer } = this.bytes;
+    if (length >= VIEWS) return new Uint8Array(buffer, START, length);
+    return this.#views[length] ??= new Uint8Array(buffer, START, length);
   }
 
   /** The message in pieces. */
   parts(): EncodedParts {
+    if (this.#payloads.length === 0) {
+      return { byteLength: this.length, parts: [this.whole()] };
+    }
     const parts: Uint8Array[] = [];
-    let byteLength = this.position;
-    let start = 0;
+    let byteLength = this.length;
+    let start = START;
     for (const [i, payload] of this.#payloads.entries()) {
       const cut = this.#cuts[i] as number;
-      // Two payloads never touch: each has a tag and a length before it.
+      // Never empty: there is a tag and a length before each payload.
       parts.push(this.bytes.subarray(start, cut), payload);
       byteLength += payload.length;
       start = cut;
     }
-    if (start < this.position || parts.length === 0) {
+    if (start < this.position) {
       parts.push(this.bytes.subarray(start, this.position));
     }
     return { byteLength, parts };
@@ -263,7 +285,7 @@ export class Writer {
 
   /** Makes ready for the next message and forgets this one. */
   clear(): void {
-    this.position = 0;
+    this.position = START;
     this.payloadBytes = Infinity;
     if (this.#payloads.length > 0) {
       this.#payloads = [];

@@ -54,7 +54,7 @@ const byPrototype = new Map<object, RegisteredClass>();
  *
  * @example A class whose instances keep their methods
  * ```ts
- * import { decode, encode, registerClass } from "@deno-mp/multiprocessing";
+ * import { registerClass, SimpleQueue } from "@deno-mp/multiprocessing";
  * import { assertEquals } from "@std/assert";
  *
  * class Point {
@@ -65,8 +65,9 @@ const byPrototype = new Map<object, RegisteredClass>();
  * }
  * registerClass(Point);
  *
- * const point = decode(encode(new Point(3, 4))) as Point;
- * assertEquals(point.norm(), 5);
+ * const queue = new SimpleQueue<Point>();
+ * await queue.put(new Point(3, 4));
+ * assertEquals((await queue.get()).norm(), 5);
  * ```
  *
  * @param cls The class.

@@ -20,7 +20,7 @@
  *   registerTag,
  *   TO_WIRE,
  *   type WireForm,
- * } from "@deno-mp/multiprocessing";
+ * } from "./mod.ts";
  * import { assertEquals } from "@std/assert";
  *
  * class Door {
@@ -54,7 +54,7 @@ const revivers = new Map<string, Revive>();
  *
  * @example A tag without a class
  * ```ts
- * import { decode, encode, registerTag, TO_WIRE } from "@deno-mp/multiprocessing";
+ * import { decode, encode, registerTag, TO_WIRE } from "./mod.ts";
  * import { assertEquals } from "@std/assert";
  *
  * registerTag("upper", (data) => String(data).toUpperCase());

@@ -97,6 +97,8 @@ async function become(
   current.authkey = birth.authkey;
   current.method = method;
   current.parent = { ...parent, method };
+  // The modules that are loaded now may ask who they are in.
+  current.process = selfProcess(Process, {});
   setDefaultKind(() => current.method!);
   setMainModule(birth.mainModule);
   if (arena.kind === "spawn") {
@@ -118,15 +120,15 @@ async function run({ birth, readArgs }: Read): Promise<void> {
     }
   }
   const target = birth.target ? await load(birth.target) : undefined;
-  current.isBootstrapping = false;
   const { value, loading } = readArgs();
+  // Functions among the arguments have modules too.
   await loading;
+  current.isBootstrapping = false;
   if (birth.isClass) {
     current.process = selfProcess(target!, value as Record<string, unknown>);
     log.info("child process calling self.run()");
     await current.process.run();
   } else {
-    current.process = selfProcess(Process, {});
     log.info("child process calling self.run()");
     await target?.(...(value as unknown[]));
   }

@@ -16,11 +16,24 @@ import { getMainModule } from "./functions.ts";
 /** Flags without a value, or with one after "=", that a child takes over. */
 const KEPT =
   /^(?:-A|-P|--permission-set|--allow-|--deny-|--ignore-|--no-config|--import-map|--lock|--no-lock|--frozen|--node-modules-dir|--vendor|--unstable|--cert|--unsafely-ignore-certificate-errors|--v8-flags|--cached-only|--no-remote|--no-npm|--location|--seed|--conditions|--config|-[RWNESI](?:=|$)|--minimum-dependency-age|--preserve-symlinks)/;
-/** Kept flags whose value is the next argument when it is not after "=". */
+/** Flags whose value is the next argument when it is not after "=". */
 const VALUE_FOLLOWS =
-  /^(?:-c|--config|--import-map|--cert|--location|--seed|--conditions|--minimum-dependency-age)$/;
-/** Subcommands that take the flags of `deno run`. */
-const SUBCOMMANDS = new Set(["run", "test", "bench", "serve", "task", "eval"]);
+  /^(?:-c|--config|--import-map|--cert|--location|--seed|--conditions|--min-dep-age|--minimum-dependency-age|--ext|--node-modules-linker|--inspect-publish-uid|--preload|--require|-L|--log-level|--filter|--coverage-threshold|--reporter|--junit-path|--retry|--repeats|--shard|--related|--port|--host)$/;
+/** Flags whose value is a path, or a list of paths. */
+const PATH_FLAG =
+  /^(?:--config|--import-map|--cert|--lock|--(?:allow|deny|ignore)-(?:read|write)|-[RW])=/;
+/** Flags whose value is a list of names and paths. */
+const NAME_OR_PATH_FLAG = /^--(?:allow|deny)-(?:run|ffi)=/;
+/** Subcommands that run programs. */
+const SUBCOMMANDS = new Set(["run", "test", "bench", "serve", "eval"]);
+/** Those whose flags may also stand behind the names of modules. */
+const MIXED_SUBCOMMANDS = new Set(["test", "bench"]);
+
+/**
+ * Where this process was started: what the paths in its flags are relative to.
+ * Taken now, as the program may go elsewhere, and its children may be sent there.
+ */
+const START_FOLDER = workingFolder();
 
 /** The kinds of permission, and how they are granted on the command line. */
 const PERMISSIONS = [
@@ -122,18 +135,32 @@ function ownFlags(): { flags: string[]; permissions: string[] } {
  * The flags of a command line that a child takes over, each one argument.
  *
  * @param line The command line, program first.
+ * @param folder What its paths are relative to.
  */
-export function keptFlags(line: readonly string[]): string[] {
+export function keptFlags(
+  line: readonly string[],
+  folder: string = START_FOLDER,
+): string[] {
   const flags: string[] = [];
-  let i = SUBCOMMANDS.has(line[1] ?? "") ? 2 : 1;
-  for (; i < line.length; i++) {
+  let subcommand: string | undefined;
+  for (let i = 1; i < line.length; i++) {
     const argument = line[i]!;
-    if (!argument.startsWith("-")) break; // the module: what follows is its own
-    if (argument === "--") break;
-    if (VALUE_FOLLOWS.test(argument)) {
+    if (argument === "-" || argument === "--") break; // then the program's own
+    if (!argument.startsWith("-")) {
+      if (subcommand === undefined && SUBCOMMANDS.has(argument)) {
+        subcommand = argument;
+        // It may do everything, and has no flag that says so.
+        if (subcommand === "eval") flags.push("--allow-all");
+        continue;
+      }
+      if (MIXED_SUBCOMMANDS.has(subcommand ?? "")) continue;
+      break; // the module: what follows is the program's own
+    }
+    if (takesNext(argument, line[i + 1])) {
       const name = argument === "-c" ? "--config" : argument;
-      flags.push(`${name}=${line[++i] ?? ""}`);
-    } else if (KEPT.test(argument)) flags.push(argument);
+      const value = line[++i] ?? "";
+      if (KEPT.test(name)) flags.push(placed(`${name}=${value}`, folder));
+    } else if (KEPT.test(argument)) flags.push(placed(argument, folder));
     else if (/^-[A-Za-z]{2,}$/.test(argument)) {
       // Short flags in one word, such as -RN.
       for (const letter of argument.slice(1)) {
@@ -142,6 +169,37 @@ export function keptFlags(line: readonly string[]): string[] {
     }
   }
   return flags;
+}
+
+function takesNext(flag: string, next: string | undefined): boolean {
+  // The only flag whose value may be left out and yet stands behind a space.
+  if (flag === "--lock") return next !== undefined && !next.startsWith("-");
+  return VALUE_FOLLOWS.test(flag);
+}
+
+/** A flag that means the same wherever it is given. */
+function placed(flag: string, folder: string): string {
+  const isPath = PATH_FLAG.test(flag);
+  if (!isPath && !NAME_OR_PATH_FLAG.test(flag)) return flag;
+  const [name] = flag.split("=", 1);
+  // Items end at a comma; a comma in a path is written twice.
+  const items = flag.slice(name!.length + 1).split(/(?<!,),(?!,)/);
+  const places = items.map((item) => {
+    const isName = !isPath && !item.includes("/");
+    const isAbsolute = item.startsWith("/") || /^[a-z]+:/.test(item);
+    return isName || isAbsolute || item === ""
+      ? item
+      : `${folder.replaceAll(",", ",,")}/${item}`;
+  });
+  return `${name}=${places.join(",")}`;
+}
+
+function workingFolder(): string {
+  try {
+    return Deno.cwd();
+  } catch {
+    return "."; // it has been removed: relative paths lead nowhere anyway
+  }
 }
 
 function grantedFlags(): string[] {

@@ -33,7 +33,13 @@ const EXPORTED_DEFAULT =
 const IMPORTED =
   /\b(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/g;
 /** A name being declared in a binding: before a type, a value or the next one. */
-const BOUND_NAME = /(?:^|[,{[])\s*([\w$]+)\s*(?=[:=,}\]])/g;
+const BOUND_NAME = /(?:^|[,{[])\s*([\w$]+)\s*(?=[:=,}\]]|$)/g;
+/** The left side of `const { a, b: [c] } = …`. */
+const PATTERN = /^\s*[{[].*[}\]](?=\s*=)/s;
+/** What nests within a value, innermost: nothing in it is declared. */
+const NESTED = /\([^()[\]{}]*\)|\[[^()[\]{}]*\]|\{[^()[\]{}]*\}/g;
+/** What nests and goes on behind the end of the text. */
+const UNCLOSED = /[([{].*$/s;
 
 /**
  * Reads a module's text.
@@ -49,7 +55,7 @@ export function readModuleText(text: string): ModuleText {
     }
   }
   for (const [, declared] of text.matchAll(EXPORTED_BINDING)) {
-    for (const [, name] of declared!.matchAll(BOUND_NAME)) {
+    for (const [, name] of leftSides(declared!).matchAll(BOUND_NAME)) {
       exports.set(name!, name!);
     }
   }
@@ -67,22 +73,41 @@ export function readModuleText(text: string): ModuleText {
   return { exports, imports };
 }
 
+/** A declaration without what nests within its values. */
+function leftSides(declared: string): string {
+  const pattern = PATTERN.exec(declared)?.[0];
+  if (pattern !== undefined) return pattern;
+  let text = declared;
+  for (let before = ""; text !== before;) {
+    before = text;
+    text = before.replace(NESTED, "");
+  }
+  return text.replace(UNCLOSED, "");
+}
+
 /**
- * Source of a local module, if it may be read without asking.
+ * What is said by a local module, if it may be read without asking.
  *
  * @param url Its URL.
+ * @returns `undefined` if it cannot be read here, `null` if there is none: the
+ * text of `deno eval` is in no file.
  */
-export function readModule(url: string): ModuleText | undefined {
+export function readModule(url: string): ModuleText | null | undefined {
+  if (IN_NO_FILE.test(url)) return null;
   if (!url.startsWith("file:")) return undefined;
   try {
     const path = new URL(url);
     const { state } = Deno.permissions.querySync({ name: "read", path });
     if (state !== "granted") return undefined;
     return readModuleText(Deno.readTextFileSync(path));
-  } catch {
-    return undefined; // gone or unreadable: then nothing is known of it
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    return undefined; // unreadable: then nothing is known of it
   }
 }
+
+/** What Deno calls the text it was given by `eval`, on stdin or in the REPL. */
+const IN_NO_FILE = /\/\$deno\$(?:eval|stdin|repl)\.\w+$/;
 
 /** A line of a stack that names a place in a module. */
 const PLACE = /((?:file|https?|data|blob):[^\s()]*?):\d+:\d+\)?$/;

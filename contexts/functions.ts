@@ -240,7 +240,8 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
     const url = queue[i]!;
     const text = readModule(url);
     if (!text) {
-      if (calling.includes(url) || url === main) unread.push(url);
+      const isLikely = calling.includes(url) || url === main;
+      if (text === undefined && isLikely) unread.push(url);
       continue;
     }
     const name = text.exports.get(fn.name);

@@ -64,12 +64,17 @@ function launch(request: LaunchRequest): Launched {
     memoryLimitMb,
   };
   const { Worker } = builtin("node:worker_threads");
-  const thread = new Worker(entry(), {
-    name: request.name,
-    workerData: data,
-    resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
-  });
-  return new ChildThread(thread, request, processes?.token);
+  try {
+    const thread = new Worker(entry(), {
+      name: request.name,
+      workerData: data,
+      resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
+    });
+    return new ChildThread(thread, request, processes?.token);
+  } catch (error) {
+    if (processes) existingArena("spawn")?.bury(processes.token);
+    throw error;
+  }
 }
 
 /** The child module, in a form that the Worker takes. */

@@ -6,19 +6,89 @@
  *
  * @module
  */
-import { AsyncResult } from "./async_result.ts";
-import type { Settler } from "./async_result.ts";
-import { CALL, EACH, EACH_SPREAD, FAILURE } from "./_protocol.ts";
+import { PoolTerminatedError } from "../errors.ts";
+import { AsyncResult, fulfil, refuse } from "./async_result.ts";
+import { unpacked } from "./_failures.ts";
+import {
+  CALL,
+  EACH,
+  EACH_FAIL_FAST,
+  EACH_SPREAD,
+  EACH_SPREAD_FAIL_FAST,
+  FAILURE,
+} from "./_protocol.ts";
 import type { ChunkResults } from "./_protocol.ts";
+import { called, Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { Task, TaskOutcome } from "./_task.ts";
-import type { Progress, ResolvedOptions } from "./options.ts";
+import type { Job, Task } from "./_task.ts";
+import type { ResolvedOptions } from "./options.ts";
 
 /** A function whose types have been checked at the door. */
 export type AnyFunction = (...args: never[]) => unknown;
 
-/** Least milliseconds between two reports of progress, but for the last one. */
-const PROGRESS_EVERY_MS = 100;
+/** A job with one result: its callbacks, its signal, its cancelling. */
+abstract class ResultJob<T> implements Job {
+  readonly result: AsyncResult<T> = new AsyncResult<T>(this);
+  protected readonly scheduler: Scheduler;
+  protected readonly options: ResolvedOptions<T>;
+  #onAbort: (() => void) | undefined;
+
+  constructor(scheduler: Scheduler, options: ResolvedOptions<T>) {
+    this.scheduler = scheduler;
+    this.options = options;
+    const { signal } = options;
+    if (!signal) return;
+    const onAbort = this.#onAbort = () => {
+      this.reject(signal.reason);
+      this.abandon();
+    };
+    if (signal.aborted) this.reject(signal.reason);
+    else signal.addEventListener("abort", onAbort);
+  }
+
+  abstract ended(task: Task, kind: number, value: unknown): void;
+  protected abstract abandon(): void;
+
+  /** For the result. */
+  cancel(): void {
+    this.reject(new DOMException("The work was cancelled", "AbortError"));
+    this.abandon();
+  }
+
+  protected resolve(value: T): void {
+    if (this.result.ready()) return;
+    this.#unlisten();
+    called(this.options.callback, value);
+    fulfil(this.result, value);
+  }
+
+  protected reject(error: unknown): void {
+    if (this.result.ready()) return;
+    this.#unlisten();
+    called(this.options.errorCallback, error);
+    refuse(this.result, error);
+  }
+
+  #unlisten(): void {
+    if (!this.#onAbort) return;
+    this.options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#onAbort = undefined;
+  }
+}
+
+class CallJob<T> extends ResultJob<T> {
+  task: Task | undefined;
+
+  override ended(_task: Task, kind: number, value: unknown): void {
+    this.task = undefined;
+    if (kind === FAILURE) this.reject(value);
+    else this.resolve(value as T);
+  }
+
+  protected override abandon(): void {
+    if (this.task) this.scheduler.abandon([this.task]);
+  }
+}
 
 /**
  * One call.
@@ -36,24 +106,65 @@ export function callJob<T>(
 ): AsyncResult<T> {
   scheduler.checkRunning();
   const number = scheduler.numberOf(fn);
-  const body = scheduler.encode(args, "args");
-  let task: Task;
-  const { result, end } = resultOf<T>(options, () => scheduler.abandon(task));
-  if (end.isSettled) return result; // its signal was aborted before
-  task = scheduler.submit({
-    kind: CALL,
-    fn: number,
-    index: 0,
-    body,
-    timeoutMs: options.timeoutMs,
-    retries: options.retries,
-    label: `task "${fn.name}"`,
-    done: ({ kind, value }) => {
-      if (kind === FAILURE) end.reject(value);
-      else end.resolve(value as T);
-    },
-  });
-  return result;
+  const job = new CallJob<T>(scheduler, options);
+  if (job.result.ready()) return job.result; // its signal was aborted before
+  const { settings } = options;
+  job.task = scheduler.submit(
+    CALL,
+    number,
+    fn.name,
+    0,
+    0,
+    settings,
+    job,
+    scheduler.message(args, "args"),
+    settings.retries > 0 ? () => scheduler.encode(args, "args") : undefined,
+  );
+  return job.result;
+}
+
+class MapJob<R> extends ResultJob<R[]> {
+  readonly tasks = new Set<Task>();
+  readonly #values: R[];
+  readonly #progress: Reporter;
+  #left: number;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(
+    scheduler: Scheduler,
+    options: ResolvedOptions<R[]>,
+    items: number,
+    chunks: number,
+  ) {
+    super(scheduler, options);
+    this.#values = new Array<R>(items);
+    this.#left = chunks;
+    this.#progress = new Reporter(options.onProgress, items);
+    if (chunks === 0) this.resolve(this.#values);
+  }
+
+  override ended(task: Task, kind: number, value: unknown): void {
+    this.tasks.delete(task);
+    const errors = spread<R>(task, kind, value, (i, result) => {
+      this.#values[task.index + i] = result;
+    });
+    this.#progress.add(task.count - errors.length, errors.length);
+    const [first] = errors;
+    if (first) this.#failure ??= { error: first[1] };
+    this.#left--;
+    if (this.#failure && (this.#left === 0 || this.options.failFast)) {
+      this.reject(this.#failure.error);
+      this.abandon();
+    } else if (this.#failure?.error instanceof PoolTerminatedError) {
+      this.reject(this.#failure.error); // nothing more will come
+    } else if (this.#left === 0) this.resolve(this.#values);
+  }
+
+  protected override abandon(): void {
+    const tasks = [...this.tasks];
+    this.tasks.clear();
+    this.scheduler.abandon(tasks);
+  }
 }
 
 /**
@@ -74,84 +185,86 @@ export function mapJob<R>(
 ): AsyncResult<R[]> {
   scheduler.checkRunning();
   const number = scheduler.numberOf(fn);
-  const chunkSize = options.chunkSize ??
-    defaultChunkSize(items.length, scheduler.size, options.timeoutMs);
-  const tasks = new Set<Task>();
-  const abandonAll = () => {
-    for (const task of tasks) scheduler.abandon(task);
-    tasks.clear();
-  };
-  const { result, end } = resultOf<R[]>(options, abandonAll);
-  const chunks = chunked(items, chunkSize, (chunk, index) => ({
-    index,
-    body: scheduler.encode(chunk, `items from ${index}`),
-    count: chunk.length,
-  }));
-  const values = new Array<R>(items.length);
-  const progress = new Reporter(options.onProgress, items.length);
-  let left = chunks.length;
-  let failure: { readonly error: unknown } | undefined;
-  if (left === 0) end.resolve(values);
-  if (end.isSettled) return result;
-  for (const { index, body, count } of chunks) {
-    const task: Task = scheduler.submit({
-      kind: isSpread ? EACH_SPREAD : EACH,
-      fn: number,
+  const { settings, failFast } = options;
+  const size = options.chunkSize ??
+    defaultChunkSize(items.length, scheduler.size, settings.timeoutMs);
+  // All is encoded before anything runs: either all can be sent, or none is.
+  const encode = (from: number) =>
+    encodeChunk(scheduler, items.slice(from, from + size), from);
+  const bodies: Uint8Array[] = [];
+  for (let i = 0; i < items.length; i += size) bodies.push(encode(i));
+  const job = new MapJob<R>(scheduler, options, items.length, bodies.length);
+  const each = failFast ? EACH_FAIL_FAST : EACH;
+  const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
+  for (const [i, body] of bodies.entries()) {
+    if (job.result.ready()) break; // its signal was aborted
+    const index = i * size;
+    const task = scheduler.submit(
+      isSpread ? eachSpread : each,
+      number,
+      fn.name,
       index,
+      Math.min(size, items.length - index),
+      settings,
+      job,
       body,
-      timeoutMs: options.timeoutMs,
-      retries: options.retries,
-      label: labelOf(fn, index, count),
-      done: (outcome) => {
-        tasks.delete(task);
-        const errors = spread<R>(outcome, count, (i, value) => {
-          values[index + i] = value;
-        });
-        progress.add(count - errors.length, errors.length);
-        if (errors.length > 0) failure ??= { error: errors[0]![1] };
-        left--;
-        if (failure && (left === 0 || options.failFast)) {
-          end.reject(failure.error);
-          abandonAll();
-        } else if (left === 0) end.resolve(values);
-      },
-    });
-    tasks.add(task);
+      settings.retries > 0 ? () => encode(index) : undefined,
+    );
+    job.tasks.add(task);
   }
-  return result;
+  return job.result;
+}
+
+/**
+ * Encodes the items of a chunk.
+ *
+ * @param scheduler Who runs it.
+ * @param chunk The items.
+ * @param index Index of the first of them.
+ * @throws {EncodingError} If one cannot be sent, naming it.
+ */
+export function encodeChunk(
+  scheduler: Scheduler,
+  chunk: readonly unknown[],
+  index: number,
+): Uint8Array {
+  try {
+    return scheduler.encode(chunk, "items");
+  } catch (error) {
+    // The path in it counts from the start of the chunk: see which it is.
+    for (const [i, item] of chunk.entries()) {
+      scheduler.message(item, `items[${index + i}]`);
+    }
+    throw error;
+  }
 }
 
 /**
  * Takes a chunk's outcome apart.
  *
- * @param outcome What the task came to.
- * @param count How many items it had.
+ * @param task The task.
+ * @param kind The kind of outcome.
+ * @param value What it came to.
  * @param onValue Called with each value and its position.
  * @returns The errors with their positions; one for all items if the chunk as a
  * whole failed.
  */
 export function spread<R>(
-  outcome: TaskOutcome,
-  count: number,
+  task: Task,
+  kind: number,
+  value: unknown,
   onValue: (index: number, value: R) => void,
 ): readonly (readonly [index: number, error: unknown])[] {
-  if (outcome.kind === FAILURE) {
-    return Array.from({ length: count }, (_, i) => [i, outcome.value] as const);
+  const { count } = task;
+  if (kind === FAILURE) {
+    return Array.from({ length: count }, (_, i) => [i, value] as const);
   }
-  const [values, errors] = outcome.value as ChunkResults;
-  for (let i = 0; i < count; i++) onValue(i, values[i] as R);
-  return errors;
-}
-
-/** What a chunk's task is called in an error. */
-export function labelOf(
-  fn: AnyFunction,
-  index: number,
-  count: number,
-): string {
-  return count === 1
-    ? `task "${fn.name}" for item ${index}`
-    : `task "${fn.name}" for items ${index} to ${index + count - 1}`;
+  const [values, errors] = value as ChunkResults;
+  for (let i = 0; i < values.length; i++) onValue(i, values[i] as R);
+  return errors.map(([i, thrown]) => {
+    const from = task.workerName;
+    return [i, unpacked(thrown, from, task.labelAt(i))] as const;
+  });
 }
 
 /**
@@ -166,115 +279,4 @@ function defaultChunkSize(
 ): number {
   if (timeoutMs !== Infinity) return 1;
   return Math.max(1, Math.ceil(count / (4 * workers)));
-}
-
-function chunked<C>(
-  items: readonly unknown[],
-  chunkSize: number,
-  make: (chunk: readonly unknown[], index: number) => C,
-): C[] {
-  const chunks: C[] = [];
-  for (let i = 0; i < items.length; i += chunkSize) {
-    chunks.push(make(items.slice(i, i + chunkSize), i));
-  }
-  return chunks;
-}
-
-/** A result with its callbacks and its signal. */
-function resultOf<T>(
-  options: ResolvedOptions<T>,
-  abandon: () => void,
-): { result: AsyncResult<T>; end: Settler<T> } {
-  const { signal, callback, errorCallback } = options;
-  let settler: Settler<T>;
-  const cancel = () => {
-    end.reject(new DOMException("The work was cancelled", "AbortError"));
-    abandon();
-  };
-  const result = new AsyncResult<T>((given) => settler = given, cancel);
-  const onAbort = () => {
-    end.reject(signal!.reason);
-    abandon();
-  };
-  const end: Settler<T> = {
-    get isSettled() {
-      return settler.isSettled;
-    },
-    resolve: (value) => {
-      if (settler.isSettled) return;
-      signal?.removeEventListener("abort", onAbort);
-      called(callback, value);
-      settler.resolve(value);
-    },
-    reject: (error) => {
-      if (settler.isSettled) return;
-      signal?.removeEventListener("abort", onAbort);
-      called(errorCallback, error);
-      settler.reject(error);
-    },
-  };
-  if (signal?.aborted) end.reject(signal.reason);
-  else signal?.addEventListener("abort", onAbort);
-  return { result, end };
-}
-
-/** Calls a user's callback; what it throws is not the result's fault. */
-export function called<V>(
-  callback: ((value: V) => unknown) | undefined,
-  value: V,
-): void {
-  try {
-    callback?.(value);
-  } catch (error) {
-    reportError(error);
-  }
-}
-
-/** Tells a user how far a job has come. */
-export class Reporter {
-  readonly #report: ((progress: Progress) => unknown) | undefined;
-  readonly #startMs = performance.now();
-  #total: number | null;
-  #done = 0;
-  #failed = 0;
-  #reportedMs = -Infinity;
-
-  /**
-   * Begins to count.
-   *
-   * @param report Whom to tell.
-   * @param total How many items there are, `null` if that is not known.
-   */
-  constructor(
-    report: ((progress: Progress) => unknown) | undefined,
-    total: number | null,
-  ) {
-    this.#report = report;
-    this.#total = total;
-  }
-
-  /** Says how many there are, once that is known. */
-  set total(total: number) {
-    this.#total = total;
-  }
-
-  /** Counts items. */
-  add(done: number, failed: number): void {
-    if (!this.#report) return;
-    this.#done += done;
-    this.#failed += failed;
-    const nowMs = performance.now();
-    const ended = this.#done + this.#failed;
-    const isLast = ended === this.#total;
-    if (!isLast && nowMs - this.#reportedMs < PROGRESS_EVERY_MS) return;
-    this.#reportedMs = nowMs;
-    const rate = ended / Math.max(nowMs - this.#startMs, 1e-3) * 1000;
-    called(this.#report, {
-      done: this.#done,
-      failed: this.#failed,
-      total: this.#total,
-      rate,
-      etaMs: this.#total === null ? null : (this.#total - ended) / rate * 1000,
-    });
-  }
 }

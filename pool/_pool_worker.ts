@@ -2,45 +2,57 @@
  * One worker of a pool, as the parent sees it: its process, its channel, and the
  * tasks it has been given and not answered, oldest first.
  *
+ * ```
+ *   STARTING --its initializer has run--> READY --sendExit()--> LEAVING --> ended
+ *       |                                   |                     |
+ *       +-----------------------------------+------- stop() ------+-> STOPPING
+ * ```
+ *
+ * Whatever state it is in, it can end at any moment.
+ *
  * Runs in the parent.
  *
  * @module
  */
 import { INTERNAL, Process } from "../contexts/process.ts";
-import type { ProcessOptions } from "../contexts/process.ts";
-import type { Arena } from "../memory/mod.ts";
+import { log } from "../_log.ts";
+import type { Arena, Message } from "../memory/mod.ts";
 import { bindTo } from "../primitives/_block.ts";
 import {
   C_CANCEL,
   C_ITEM,
+  C_MEMORY_KIB,
   C_RUNNING,
+  C_STARTUP_MS,
   Channel,
   CHANNEL_BYTES,
   DEFINE,
   EXIT,
   framed,
-  take,
+  HEAD_BYTES,
+  sequenceOf,
+  unframe,
 } from "./_protocol.ts";
-import type { Taken } from "./_protocol.ts";
+import type { ResolvedPoolOptions } from "./pool_options.ts";
+import type { WorkerState, WorkerStatistics } from "./statistics.ts";
 import type { Task } from "./_task.ts";
 import { poolWorker } from "./_worker_main.ts";
 
-/** How long a worker may take to end when it is asked to, in milliseconds. */
-const END_GRACE_MS = 1500;
-
-/** What a worker is started with. */
-export interface WorkerSettings {
-  /** Name of its process. */
-  readonly name: string;
-  /** Called first in it. */
-  readonly initializer: ((...args: never[]) => unknown) | null;
-  /** With these. */
-  readonly initArgs: unknown[];
-  /** Tasks it may run; `Infinity` for no limit. */
-  readonly maxTasks: number;
-  /** Options of its process. */
-  readonly options: Omit<ProcessOptions, "target" | "args" | "name" | "daemon">;
-}
+/** How long a worker may take to end when it is stopped, in milliseconds. */
+const STOP_GRACE_MS = 1000;
+/** The same when it has been told to exit: its finalizer takes its time. */
+const EXIT_GRACE_MS = 10_000;
+/**
+ * Tasks a worker is given at first, the running one included; then as many as
+ * turn out to be needed, see {@linkcode PoolWorker.adapt}.
+ */
+const FIRST_WINDOW = 8;
+/** One that runs and one that waits. */
+const LEAST_WINDOW = 2;
+/** No more, however short they are: memory, and the time to move them. */
+const MOST_WINDOW = 512;
+/** How long the parent may take to come back, in milliseconds. */
+const RUNWAY_MS = 1;
 
 /** See the module. */
 export class PoolWorker {
@@ -48,21 +60,36 @@ export class PoolWorker {
   readonly process: Process;
   /** Tasks it has and has not answered, by number, oldest first. */
   readonly tasks: Map<number, Task> = new Map();
-  /** Whether it has run its initializer. */
-  isReady = false;
-  /** Whether it has been told to exit, or is being stopped. */
-  isLeaving = false;
+  /** How many tasks it may have at a time. */
+  window: number = FIRST_WINDOW;
   /** Bytes of the arguments of its tasks. */
   bytes = 0;
-  /** Checks the time of the task it runs. */
-  timer: ReturnType<typeof setTimeout> | undefined;
-  /** When it began its oldest task, as far as the parent can know. */
-  begunMs = 0;
+  /** Tasks it has answered. */
+  answered = 0;
+  /** Whether a task was lost with it. */
+  hasLost = false;
+  /** Looks after the time of the task it runs: see `_time_limits.ts`. */
+  watch: {
+    timer: ReturnType<typeof setTimeout> | undefined;
+    sequence: number;
+    item: number;
+    sinceMs: number;
+  } | undefined;
   readonly #arena: Arena;
   readonly #channel: Channel;
   readonly #knownFunctions = new Set<number>();
+  readonly #startedMs = performance.now();
   #tasksLeft: number;
+  #state: "open" | "leaving" | "stopping" = "open";
+  #endTimer: ReturnType<typeof setTimeout> | undefined;
   #isFreed = false;
+  #busyMs = 0;
+  /** When it got its first task, or gave its last answer. */
+  #changedMs: number = this.#startedMs;
+  /** Since when answers have not been looked for. */
+  #collectedMs = 0;
+  /** How long a task takes, on average of late. */
+  #taskMs: number = RUNWAY_MS / FIRST_WINDOW;
 
   /**
    * Starts a worker.
@@ -70,39 +97,38 @@ export class PoolWorker {
    * @param arena Where its channel lies.
    * @param poolOffset The pool's block.
    * @param answersKey What the pool waits for.
-   * @param settings What it is started with.
+   * @param name Name of its process.
+   * @param options What the pool is made with.
+   * @param setup What it is told at the start, encoded for it alone.
    * @param onEnd Told when it has ended.
+   * @throws What starting a process throws.
    */
   constructor(
     arena: Arena,
     poolOffset: number,
     answersKey: number,
-    settings: WorkerSettings,
+    name: string,
+    options: ResolvedPoolOptions,
+    setup: Uint8Array | null,
     onEnd: (worker: PoolWorker) => void,
   ) {
     this.#arena = arena;
-    this.#tasksLeft = settings.maxTasks;
+    this.#tasksLeft = options.maxTasks;
     const offset = arena.heap.allocate(CHANNEL_BYTES);
     this.#channel = new Channel(arena, offset, answersKey);
     const Bound = bindTo(Process, arena.kind);
     const internal = {
       [INTERNAL]: { ignoreInterrupt: true, onEnd: () => onEnd(this) },
     };
-    this.process = new Bound({
-      ...settings.options,
-      ...internal,
-      target: poolWorker as (...args: unknown[]) => unknown,
-      args: [
-        arena.kind,
-        offset,
-        poolOffset,
-        settings.initializer,
-        settings.initArgs,
-      ],
-      name: settings.name,
-      daemon: true,
-    });
     try {
+      this.process = new Bound({
+        ...options.process,
+        ...internal,
+        target: poolWorker as (...args: unknown[]) => unknown,
+        args: [arena.kind, offset, poolOffset, Date.now(), setup],
+        name,
+        daemon: true,
+      });
       this.process.start();
     } catch (error) {
       this.free();
@@ -110,17 +136,36 @@ export class PoolWorker {
     }
   }
 
+  // ---- what is known of it ------------------------------------------------------
+
+  /** Whether it has run its initializer. */
+  get isReady(): boolean {
+    return !this.#isFreed &&
+      Atomics.load(this.#channel.control, C_STARTUP_MS) > 0;
+  }
+
+  /** Whether it has been told to exit, or is being stopped. */
+  get isLeaving(): boolean {
+    return this.#state !== "open";
+  }
+
   /** Whether it can be given another task. */
   get isOpen(): boolean {
-    return !this.isLeaving && this.#tasksLeft > 0;
+    return this.#state === "open" && this.#tasksLeft > 0;
   }
 
-  /** Whether it has nothing left to do and may not be given more. */
+  /** Whether it has done all the tasks it may. */
   get isSpent(): boolean {
-    return this.#tasksLeft === 0 && this.tasks.size === 0 && !this.isLeaving;
+    return this.#tasksLeft === 0 && this.tasks.size === 0;
   }
 
-  /** Number of the task it runs, or ran last. */
+  /** Tasks it has that another one could do sooner. */
+  get spare(): number {
+    if (this.#state !== "open") return 0;
+    return this.isReady ? this.tasks.size - 1 : this.tasks.size;
+  }
+
+  /** Number of the task it has taken last. */
   get running(): number {
     return Atomics.load(this.#channel.control, C_RUNNING);
   }
@@ -130,61 +175,161 @@ export class PoolWorker {
     return Atomics.load(this.#channel.control, C_ITEM);
   }
 
+  /** MiB of memory in use when it last looked, 0 before that. */
+  get memoryMb(): number {
+    if (this.#isFreed) return 0;
+    return Atomics.load(this.#channel.control, C_MEMORY_KIB) / 1024;
+  }
+
+  /** Milliseconds since its start. */
+  get ageMs(): number {
+    return performance.now() - this.#startedMs;
+  }
+
+  /** Milliseconds for which it has had no task; 0 if it has one. */
+  get idleMs(): number {
+    return this.tasks.size > 0 ? 0 : performance.now() - this.#changedMs;
+  }
+
+  /** All of that, for people. */
+  statistics(): WorkerStatistics {
+    const startupMs = Atomics.load(this.#channel.control, C_STARTUP_MS);
+    const isBusy = this.tasks.size > 0;
+    const nowMs = performance.now();
+    const busyMs = this.#busyMs + (isBusy ? nowMs - this.#changedMs : 0);
+    const lifeMs = Math.max(0, nowMs - this.#startedMs - startupMs);
+    const { name, pid, ident } = this.process;
+    return Object.freeze({
+      name,
+      pid,
+      ident,
+      state: this.#shownState(isBusy),
+      tasks: this.answered,
+      startupMs: startupMs || null,
+      busyMs,
+      waitingMs: startupMs > 0 ? Math.max(0, lifeMs - busyMs) : 0,
+      busyRatio: startupMs > 0 && lifeMs > 0 ? Math.min(1, busyMs / lifeMs) : 0,
+      memoryMb: this.memoryMb || null,
+    });
+  }
+
+  #shownState(isBusy: boolean): WorkerState {
+    if (this.isLeaving) return "leaving";
+    if (!this.isReady) return "starting";
+    return isBusy ? "busy" : "idle";
+  }
+
+  // ---- tasks --------------------------------------------------------------------
+
   /**
    * Gives it a task.
    *
    * @param task The task.
+   * @param body Its arguments, encoded.
    * @param reference Gives its function's reference, the first time.
+   * @throws {RangeError} If there is not enough shared memory.
    */
-  give(task: Task, reference: (fn: number) => Uint8Array): void {
+  give(
+    task: Task,
+    body: Message | Uint8Array,
+    reference: (fn: number) => Uint8Array,
+  ): void {
     const { orders, definitions } = this.#channel;
-    if (!this.#knownFunctions.has(task.fn)) {
-      this.#knownFunctions.add(task.fn);
-      definitions.tryPut(framed(DEFINE, 0, task.fn, 0, reference(task.fn)));
+    const { sequence, fn } = task;
+    if (!this.#knownFunctions.has(fn)) {
+      definitions.tryPut(framed(DEFINE, 0, fn, 0, reference(fn)));
+      this.#knownFunctions.add(fn);
     }
-    if (this.tasks.size === 0) this.begunMs = performance.now();
+    task.byteLength = body.byteLength;
+    try {
+      orders.tryPut(framed(task.kind, sequence, fn, task.index, body));
+    } finally {
+      unframe();
+    }
+    if (this.tasks.size === 0) {
+      this.#changedMs = this.#collectedMs = performance.now();
+    }
     task.worker = this;
-    this.tasks.set(task.sequence, task);
-    this.bytes += task.body.byteLength;
+    task.workerName = this.process.name;
+    task.body = undefined; // it is in the ring now
+    this.tasks.set(sequence, task);
+    this.bytes += task.byteLength;
     this.#tasksLeft--;
-    orders.tryPut(
-      framed(task.kind, task.sequence, task.fn, task.index, task.body),
-    );
   }
 
-  /** Forgets a task: it has been answered, or moves elsewhere. */
+  /** Forgets a task: it has been answered, or goes elsewhere. */
   forget(task: Task): void {
     if (!this.tasks.delete(task.sequence)) return;
-    clearTimeout(task.graceTimer);
-    this.bytes -= task.body.byteLength;
+    this.bytes -= task.byteLength;
     task.worker = undefined;
-  }
-
-  /** Takes the next answer, if there is one. */
-  answer(): Taken | undefined {
-    return this.#isFreed ? undefined : take(this.#channel.answers);
+    if (this.tasks.size > 0) return;
+    const nowMs = performance.now();
+    this.#busyMs += nowMs - this.#changedMs;
+    this.#changedMs = nowMs;
   }
 
   /**
-   * Takes back a task that it has not taken yet.
+   * Takes its next answer, if there is one.
    *
-   * @returns The oldest such task.
+   * @param read Called with it where it lies; must copy what it keeps.
+   * @returns Whether there was one.
    */
-  takeBack(): Task | undefined {
-    const order = take(this.#channel.orders);
-    if (!order) return undefined;
-    const task = this.tasks.get(order.sequence);
-    if (!task) return undefined;
-    this.forget(task);
-    this.#tasksLeft++;
-    return task;
+  takeAnswer(read: (message: Uint8Array) => true): boolean {
+    return !this.#isFreed && this.#channel.answers.tryTake(read) === true;
   }
 
-  /** Tells it to end when it is done. */
-  sendExit(): void {
-    if (this.isLeaving) return;
-    this.isLeaving = true;
-    this.#channel.orders.tryPut(framed(EXIT));
+  /**
+   * Takes back the oldest task that it has not taken yet.
+   *
+   * @returns The task, with its arguments.
+   */
+  takeBack(): Task | undefined {
+    // An order to exit is the last one: then nothing is left to take back.
+    if (this.#state === "leaving" || this.tasks.size === 0) return undefined;
+    let task: Task | undefined;
+    const read = (message: Uint8Array): true => {
+      const sequence = sequenceOf(message);
+      task = this.tasks.get(sequence);
+      // It died just as it was taking this one, which therefore is lost.
+      if (sequence === this.running) task = undefined;
+      if (task) task.body = message.slice(HEAD_BYTES);
+      return true;
+    };
+    while (this.#channel.orders.tryTake(read)) {
+      if (!task) continue;
+      this.forget(task);
+      this.#tasksLeft++;
+      return task;
+    }
+    return undefined;
+  }
+
+  /** Takes back all that it has not taken yet, the oldest first. */
+  takeBackAll(): Task[] {
+    const tasks: Task[] = [];
+    let task = this.takeBack();
+    while (task) {
+      tasks.push(task);
+      task = this.takeBack();
+    }
+    return tasks;
+  }
+
+  /**
+   * Learns from the answers that were found at once how long its tasks take, and
+   * so how many of them it needs to have lying ready: as many as keep it busy
+   * until the parent comes back. More would be there for nothing, and would have
+   * to be moved when another worker is free, or something more urgent comes.
+   *
+   * @param answers How many were found.
+   */
+  adapt(answers: number): void {
+    const nowMs = performance.now();
+    const eachMs = (nowMs - this.#collectedMs) / answers;
+    this.#collectedMs = nowMs;
+    this.#taskMs = (this.#taskMs + eachMs) / 2;
+    const window = Math.ceil(RUNWAY_MS / this.#taskMs);
+    this.window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, window));
   }
 
   /** Tells the task it runs that it should stop. */
@@ -193,23 +338,45 @@ export class PoolWorker {
     this.#arena.waiting.wake(this.#channel.cancelKey);
   }
 
+  // ---- its end ------------------------------------------------------------------
+
+  /** Tells it to end when it has done its tasks. */
+  sendExit(): void {
+    if (this.#state !== "open") return;
+    this.#state = "leaving";
+    this.#channel.orders.tryPut(framed(EXIT));
+    this.#stopIfItStays();
+  }
+
+  #stopIfItStays(): void {
+    this.#endAfter(EXIT_GRACE_MS, () => {
+      // Its last task, or its initializer, may take as long as it likes.
+      if (this.tasks.size > 0 || !this.isReady) return this.#stopIfItStays();
+      log.warn(`stopping ${this.process.name}: it does not end by itself`);
+      this.stop();
+    });
+  }
+
   /** Ends it by force: politely first, as its own children may listen to that. */
   stop(): void {
-    this.isLeaving = true;
-    if (this.#killTimer !== undefined || this.#isFreed) return;
+    if (this.#state === "stopping" || this.#isFreed) return;
+    this.#state = "stopping";
     this.process.terminate();
-    this.#killTimer = setTimeout(() => this.process.kill(), END_GRACE_MS);
-    Deno.unrefTimer(this.#killTimer as unknown as number);
+    this.#endAfter(STOP_GRACE_MS, () => this.process.kill());
   }
-  #killTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Frees its channel; it has ended. */
+  #endAfter(ms: number, end: () => void): void {
+    clearTimeout(this.#endTimer);
+    this.#endTimer = setTimeout(end, ms);
+    Deno.unrefTimer(this.#endTimer as unknown as number);
+  }
+
+  /** Frees its channel; it has ended, or could not be started. */
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
-    clearTimeout(this.timer);
-    clearTimeout(this.#killTimer);
-    for (const task of this.tasks.values()) clearTimeout(task.graceTimer);
+    clearTimeout(this.watch?.timer);
+    clearTimeout(this.#endTimer);
     this.#channel.free();
   }
 }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { keyOf, Ring, RING_BYTES } from "../memory/mod.ts";
+import { keyOf, LONGEST_MESSAGE, Ring, RING_BYTES } from "../memory/mod.ts";
 import type { Arena, Message } from "../memory/mod.ts";
 
 // A channel is one block: the ring of orders to the worker, the ring of its
@@ -19,13 +19,26 @@ const CONTROL_BYTE: number = 3 * RING_BYTES;
 export const CHANNEL_BYTES = 256;
 
 // Control words: meaning · writer · reader.
-/** Sequence number of the task that runs or ran last · worker · parent. */
+/**
+ * Sequence number of the task that was taken last · worker, before the order is
+ * gone from the ring · parent, to tell which task a death has cost.
+ */
 export const C_RUNNING = 0;
-/** Which item of that task's chunk runs · worker · parent. */
+/**
+ * Which item of that task runs, {@linkcode LOADING} before the first · worker ·
+ * parent, for time limits and for what an error says.
+ */
 export const C_ITEM = 1;
 /** Sequence number of the task that is to stop · parent · worker. */
 export const C_CANCEL = 2;
+/** Milliseconds from its start to its first order · worker, once · parent. */
+export const C_STARTUP_MS = 3;
+/** KiB of memory in use, 0 before the first look · worker · parent. */
+export const C_MEMORY_KIB = 4;
 const CONTROL_WORDS = 16;
+
+/** Says of `C_ITEM` that arguments and function are still being loaded. */
+export const LOADING = -1;
 
 // The first word of a message to a worker.
 /** From now on this number means this function; only on the ring for these. */
@@ -36,29 +49,48 @@ export const CALL = 2;
 export const EACH = 3;
 /** Call it with the elements of each of these items. */
 export const EACH_SPREAD = 4;
+/** The same as the two above, but stop at the first item that fails. */
+export const EACH_FAIL_FAST = 5;
+/** See {@linkcode EACH_FAIL_FAST}. */
+export const EACH_SPREAD_FAIL_FAST = 6;
 /** Do nothing more. */
-export const EXIT = 5;
+export const EXIT = 7;
 
 // The first word of an answer.
 /** The worker takes orders now. */
 export const READY = 1;
-/** Its initializer failed, and why. */
+/** Its initializer failed: a {@linkcode Thrown}. */
 export const INITIALIZER_FAILED = 2;
 /** What a call returned. */
 export const VALUE = 3;
-/** What a call threw, or why a chunk could not be run at all. */
+/** What a call threw, or why a chunk could not be run at all: `Thrown`. */
 export const FAILURE = 4;
-/** What the calls of a chunk returned and threw. */
+/** What the calls of a chunk returned and threw: {@linkcode ChunkResults}. */
 export const CHUNK = 5;
 
 /** Words in front of each message: kind, sequence, function, first index. */
-export const HEAD_WORDS = 4;
-const HEAD_BYTES = HEAD_WORDS * 4;
+const HEAD_WORDS = 4;
+/** Bytes in front of each message. */
+export const HEAD_BYTES: number = HEAD_WORDS * 4;
+/** The longest body of a message. */
+export const LONGEST_BODY: number = LONGEST_MESSAGE - HEAD_BYTES;
+
+/**
+ * An error on its way. The error itself is encoded apart: if it cannot be made
+ * again on the other side, its text is there all the same, and nothing else of
+ * the message is lost.
+ */
+export type Thrown = readonly [
+  name: string,
+  message: string,
+  stack: string,
+  encoded: Uint8Array,
+];
 
 /** Results of a chunk: values by position, and errors with their position. */
 export type ChunkResults = readonly [
   values: unknown[],
-  errors: readonly (readonly [index: number, error: unknown])[],
+  errors: readonly (readonly [index: number, thrown: Thrown])[],
 ];
 
 /** The rings and the control words of one worker. */
@@ -113,16 +145,19 @@ export class Channel {
 
 const head = new Int32Array(HEAD_WORDS);
 const headBytes = new Uint8Array(head.buffer);
-const EMPTY: readonly Uint8Array[] = [];
+/** Used for every message: a frame is put into a ring before the next is made. */
+const parts: Uint8Array[] = [headBytes];
+const frame = { byteLength: HEAD_BYTES, parts };
 
 /**
- * Puts a head in front of a message. The result is valid until the next call.
+ * Puts a head in front of a message.
  *
  * @param kind What it is.
  * @param sequence Number of the task.
  * @param fn Number of the function.
  * @param index Index of the task's first item in its job.
  * @param body The rest.
+ * @returns The message, valid until the next call.
  */
 export function framed(
   kind: number,
@@ -135,42 +170,55 @@ export function framed(
   head[1] = sequence;
   head[2] = fn;
   head[3] = index;
-  const parts = body === undefined
-    ? EMPTY
-    : body instanceof Uint8Array
-    ? [body]
-    : body.parts;
-  const byteLength = HEAD_BYTES + (body?.byteLength ?? 0);
-  return { byteLength, parts: [headBytes, ...parts] };
+  frame.byteLength = HEAD_BYTES;
+  parts.length = 1;
+  if (body !== undefined) {
+    frame.byteLength += body.byteLength;
+    if (body instanceof Uint8Array) parts.push(body);
+    else for (const part of body.parts) parts.push(part);
+  }
+  return frame;
 }
 
-/** A message or an answer, taken. */
-export interface Taken {
-  readonly kind: number;
-  readonly sequence: number;
-  readonly fn: number;
-  readonly index: number;
-  readonly body: Uint8Array;
+/** Lets go of the last message: it may be a user's big array. */
+export function unframe(): void {
+  parts.length = 1;
 }
 
-/**
- * Takes a message out of a ring.
- *
- * @param ring The ring.
- */
-export function take(ring: Ring): Taken | undefined {
-  const bytes = ring.tryTake(copy);
-  if (bytes === undefined) return undefined;
-  const words = new Int32Array(bytes.buffer, 0, HEAD_WORDS);
-  return {
-    kind: words[0]!,
-    sequence: words[1]!,
-    fn: words[2]!,
-    index: words[3]!,
-    body: bytes.subarray(HEAD_BYTES),
-  };
+/** What a message says it is. */
+export function kindOf(message: Uint8Array): number {
+  return wordOf(message, 0);
 }
 
-function copy(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  return message.slice();
+/** Number of the task a message is about. */
+export function sequenceOf(message: Uint8Array): number {
+  return wordOf(message, 1);
+}
+
+/** Number of the function a message is about. */
+export function functionOf(message: Uint8Array): number {
+  return wordOf(message, 2);
+}
+
+/** Index of the first item a message is about. */
+export function indexOf(message: Uint8Array): number {
+  return wordOf(message, 3);
+}
+
+// Byte by byte: making an Int32Array for each message costs more.
+function wordOf(message: Uint8Array, word: number): number {
+  const at = word * 4;
+  return message[at]! | message[at + 1]! << 8 | message[at + 2]! << 16 |
+    message[at + 3]! << 24;
+}
+
+/** One array of bytes for a message in pieces. */
+export function gathered({ byteLength, parts }: Message): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  return bytes;
 }

@@ -1,30 +1,20 @@
 /**
  * Which worker does what, and what happens when one dies. Workers share no queue
  * and no lock: the parent hands out every task, so it knows at any time who has
- * which, and a death costs exactly the task that was running.
+ * which, and a death costs exactly the task that was running. `README.md` beside
+ * this file has the picture, and the list of ways in which a worker can end.
  *
- * ```
- *            parent                          |            worker
- *  submit -> queue -> give --- orders ---------> take, write down its number, run
- *                      ^  <-- take back -----+       |
- *  settle <- collect <----------- answers <----------+
- *                 ^                          |
- *                 +-- one key wakes the parent for the answers of all workers
- * ```
+ * **Ahead.** A worker is given some tasks beyond the one it runs, so that it finds
+ * the next without waiting for the parent: the *window* of `_pool_worker.ts`. When
+ * another worker has nothing to do, the parent takes such tasks back from the
+ * ring and gives them there: a task never waits behind a long one while somebody
+ * is free. While tasks of different priorities are about, nothing is given
+ * ahead.
  *
- * **Ahead.** A worker is given up to {@linkcode AHEAD} tasks beyond the one it
- * runs, so that it finds the next without waiting for the parent. When another
- * worker has nothing to do, the parent takes such a task back from the ring and
- * gives it there: a task never waits behind a long one while somebody is free.
- *
- * **A worker ends.** Its answers are collected first. Of the tasks then left with
- * it, the one whose number it had written down is lost ({@linkcode
- * WorkerLostError}, or run again if it has retries left); the others had not
- * begun, and go back to the head of the queue. A new worker takes its place.
- *
- * **It never comes to work.** A failed initializer breaks the pool with its error
- * as the cause. So do workers that end, one after the other, without having done
- * anything: more in a row than the pool has places.
+ * **Listening.** All workers ring one bell. The parent listens while tasks are
+ * outstanding, and a moment longer, because the next call often follows the last
+ * result. It does not listen when there is nothing to do, so an idle pool does
+ * not keep the program alive.
  *
  * States: RUN -> CLOSE (nothing new) -> end; RUN or CLOSE -> TERMINATE (nothing
  * at all). A broken pool is in RUN or CLOSE, and refuses and fails everything.
@@ -34,6 +24,7 @@
  * @module
  */
 import {
+  EncodingError,
   PoolTerminatedError,
   ProcessError,
   RemoteError,
@@ -45,112 +36,134 @@ import { refer } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { fromMessage, toMessage } from "../primitives/_wire.ts";
-import { PoolWorker } from "./_pool_worker.ts";
-import type { WorkerSettings } from "./_pool_worker.ts";
-import { CHUNK, FAILURE, INITIALIZER_FAILED, READY } from "./_protocol.ts";
-import type { ChunkResults, Taken } from "./_protocol.ts";
-import type { Task, TaskOutcome } from "./_task.ts";
+import type { Arrival } from "../primitives/_wire.ts";
+import { Crew, howItEnded, lossDetails } from "./_crew.ts";
+import { unpacked } from "./_failures.ts";
+import { OpenJobs } from "./_open_jobs.ts";
+import type { PoolWorker } from "./_pool_worker.ts";
+import type { ResolvedPoolOptions } from "./pool_options.ts";
+import {
+  FAILURE,
+  gathered,
+  HEAD_BYTES,
+  INITIALIZER_FAILED,
+  kindOf,
+  LONGEST_BODY,
+  READY,
+  sequenceOf,
+} from "./_protocol.ts";
+import type { Thrown } from "./_protocol.ts";
+import type { PoolStatistics } from "./statistics.ts";
+import { Task } from "./_task.ts";
+import type { Job, TaskSettings } from "./_task.ts";
+import { TaskQueue } from "./_task_queue.ts";
+import { watchTime } from "./_time_limits.ts";
 
 /** The states of a pool. */
-export type PoolState = "RUN" | "CLOSE" | "TERMINATE";
+export type PoolState = "INIT" | "RUN" | "CLOSE" | "TERMINATE";
 
-/**
- * Tasks a worker has beyond the one it runs. Enough that a worker with tasks of a
- * few microseconds does not run dry while the parent is busy; more only means
- * more to take back.
- */
-const AHEAD = 256;
+// deno-lint-ignore ban-types -- any function
+type AnyFunction = Function;
+
 /** Nothing is given ahead to a worker that has this many bytes of arguments. */
 const AHEAD_BYTES = 256 * 1024;
 /** How long a cancelled task may go on before its worker is stopped, in ms. */
 const CANCEL_GRACE_MS = 1000;
-/** How often to look whether a task with a time limit has begun, in ms. */
-const BEGIN_LOOK_MS = 10;
+/** How long to go on listening when nothing is outstanding, in milliseconds. */
+const LINGER_MS = 1;
 /** Bytes of a pool's block: only its address is used, as a key. */
 const POOL_BYTES = 64;
 
-/** What a pool is made with. */
-export interface SchedulerSettings extends Omit<WorkerSettings, "name"> {
-  /** Start method. */
-  readonly kind: MemoryKind;
-  /** Workers. */
-  readonly processes: number;
-}
-
-/** What is submitted. */
-export type Submission = Pick<
-  Task,
-  "kind" | "fn" | "index" | "body" | "timeoutMs" | "label" | "retries" | "done"
->;
-
 /** See the module. */
 export class Scheduler {
-  readonly #settings: SchedulerSettings;
+  /** Start method. */
+  readonly kind: MemoryKind;
+  /** The most workers there may be. */
+  readonly size: number;
+  /** Iterators that may submit more. */
+  readonly openJobs: OpenJobs;
+  readonly #options: ResolvedPoolOptions;
   readonly #arena: Arena;
+  readonly #target: { readonly kind: MemoryKind };
   readonly #offset: number;
   readonly #key: number;
-  readonly #workers = new Set<PoolWorker>();
-  readonly #queue: Task[] = [];
-  /** Where the queue starts: taking from its head must not move the rest. */
-  #queueHead = 0;
+  readonly #crew: Crew;
+  readonly #queue = new TaskQueue();
   readonly #functions = new Map<number, Uint8Array>();
-  // deno-lint-ignore ban-types -- any function
-  readonly #functionNumbers = new WeakMap<Function, number>();
+  readonly #functionNumbers = new WeakMap<AnyFunction, number>();
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
-  #state: PoolState = "RUN";
+  /** The pool, held while it has work: nobody else may be holding it. */
+  #owner: WeakRef<object> | undefined;
+  #held: object | undefined;
+  #state: PoolState = "INIT";
   #breakage: Error | undefined;
   #sequence = 0;
   #functionCount = 0;
-  #workerCount = 0;
   /** Tasks submitted and not settled. */
   #outstanding = 0;
+  /** Those among them whose priority is not the default. */
+  #prioritised = 0;
   #isListening = false;
-  #isPumping = false;
-  /** Workers that ended in a row without having done anything. */
-  #barrenEnds = 0;
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+  #readiness: PromiseWithResolvers<void> | undefined;
+  #isReadyTold = false;
+  #isGone = false;
+  readonly #opening = new Set<Task>();
+  readonly #count = {
+    submitted: 0,
+    done: 0,
+    failed: 0,
+    cancelled: 0,
+    recycled: 0,
+    stopped: 0,
+  };
 
   /**
    * Starts the workers.
    *
-   * @param settings What the pool is made with.
+   * @param kind Start method.
+   * @param options What the pool is made with.
    * @throws What starting a worker throws; those started are ended again.
    */
-  constructor(settings: SchedulerSettings) {
-    this.#settings = settings;
-    this.#arena = arenaFor(settings.kind);
+  constructor(kind: MemoryKind, options: ResolvedPoolOptions) {
+    this.kind = kind;
+    this.size = options.most;
+    this.#options = options;
+    this.#target = { kind };
+    this.#arena = arenaFor(kind);
     this.#offset = this.#arena.heap.allocate(POOL_BYTES);
     this.#key = keyOf(this.#offset);
+    this.#crew = new Crew(options, this.#arena, this.#offset, this.#key, {
+      needed: () => this.#needed(),
+      ended: (worker) => this.#onWorkerEnd(worker),
+      changed: () => this.#onCrewChange(),
+      broke: (cause) => this.#break(cause),
+    });
+    this.openJobs = new OpenJobs(() => this.#endIfDone());
+    this.#state = "RUN";
     try {
-      for (let i = 0; i < settings.processes; i++) this.#startWorker();
+      this.#crew.hire();
     } catch (error) {
       this.terminate();
       throw error;
     }
   }
 
+  // ---- the pool as a whole ------------------------------------------------------
+
   /** Its state. */
   get state(): PoolState {
     return this.#state;
   }
 
-  /** Workers it is to have. */
-  get size(): number {
-    return this.#settings.processes;
-  }
-
-  /** Start method. */
-  get kind(): MemoryKind {
-    return this.#settings.kind;
-  }
-
-  /** Its workers now. */
-  get workers(): Iterable<PoolWorker> {
-    return this.#workers;
-  }
-
   /** Tasks submitted and not settled. */
   get outstanding(): number {
     return this.#outstanding;
+  }
+
+  /** Says whose scheduler this is. */
+  belongsTo(pool: object): void {
+    this.#owner = new WeakRef(pool);
   }
 
   /**
@@ -163,14 +176,87 @@ export class Scheduler {
     if (this.#breakage) throw this.#breakage;
   }
 
+  /** Takes nothing new; workers end when all is done. */
+  close(): void {
+    if (this.#state !== "RUN") return;
+    log.debug("closing pool");
+    this.#state = "CLOSE";
+    this.#stopLingering();
+    this.#endIfDone();
+  }
+
+  /** Ends everything now. */
+  terminate(): Promise<void> {
+    if (this.#state === "TERMINATE") return this.join();
+    log.debug("terminating pool");
+    this.#state = "TERMINATE";
+    this.#stopLingering();
+    this.#failAll(
+      new PoolTerminatedError(
+        "Cannot finish the task as the pool was terminated",
+      ),
+    );
+    this.#checkEnded();
+    return this.join();
+  }
+
+  /** Fulfilled when all workers have ended. */
+  async join(): Promise<void> {
+    // Whoever waits for the end of the pool waits for what iterators have not
+    // submitted yet; they may not be waiting for anything but room.
+    this.openJobs.hurry();
+    // Workers are daemons: only somebody who waits for them keeps the program.
+    while (this.#crew.workers.size > 0) {
+      const [worker] = this.#crew.workers;
+      await worker!.process.join();
+    }
+    await this.#ended.promise;
+  }
+
+  /** Fulfilled when all workers there are take tasks. */
+  whenReady(): Promise<void> {
+    if (!this.#readiness) {
+      this.#readiness = Promise.withResolvers();
+      if (this.#breakage) this.#readiness.reject(this.#breakage);
+      else if (this.#isGone || this.#state === "TERMINATE") this.#neverReady();
+      else {
+        this.#checkReady();
+        this.#listenSoon();
+      }
+    }
+    return this.#readiness.promise;
+  }
+
+  /** What there is to be told. */
+  statistics(): PoolStatistics {
+    const { submitted, done, failed, cancelled, recycled, stopped } =
+      this.#count;
+    const { started, restarts, lost } = this.#crew;
+    const workers = [...this.#crew.workers].map((one) => one.statistics());
+    const waiting = this.#queue.size;
+    const held = this.#outstanding - waiting;
+    return Object.freeze({
+      workers: Object.freeze(workers),
+      tasks: Object.freeze(
+        { submitted, done, failed, cancelled, waiting, held },
+      ),
+      started,
+      restarts,
+      lost,
+      recycled,
+      stopped,
+    });
+  }
+
+  // ---- submitting ---------------------------------------------------------------
+
   /**
    * Number of a function among all that workers may be told of.
    *
    * @param fn The function.
    * @throws {EncodingError} If no worker could find it.
    */
-  // deno-lint-ignore ban-types -- any function
-  numberOf(fn: Function): number {
+  numberOf(fn: AnyFunction): number {
     const known = this.#functionNumbers.get(fn);
     if (known !== undefined) return known;
     const reference = refer(fn, "function");
@@ -185,452 +271,565 @@ export class Scheduler {
    *
    * @param value The value.
    * @param root What to call it in an error.
+   * @returns The bytes, valid until the next encoding.
    * @throws {EncodingError} If it cannot be sent.
    */
+  message(value: unknown, root: string): Message {
+    const message = toMessage(value, this.#target, root);
+    if (message.byteLength <= LONGEST_BODY) return message;
+    throw new EncodingError(
+      `Cannot send ${message.byteLength} bytes to a worker as the limit is ${LONGEST_BODY}: send it in pieces, or use SharedMemory`,
+      { path: root },
+    );
+  }
+
+  /** The same, to keep. */
   encode(value: unknown, root: string): Uint8Array {
-    return gathered(toMessage(value, { kind: this.kind }, root));
+    return gathered(this.message(value, root));
   }
 
   /**
    * Takes work on.
    *
-   * @param submission The work.
+   * @param kind What kind of order it is.
+   * @param fn Number of the function.
+   * @param fnName Its name.
+   * @param index Index of the first item in the job.
+   * @param count Number of items, 0 for a call.
+   * @param settings How it is to be run.
+   * @param job Who wants to know.
+   * @param body The arguments, encoded.
+   * @param encodeAgain Encodes them once more, needed only if there are retries.
    */
-  submit(submission: Submission): Task {
-    const task: Task = {
-      ...submission,
-      sequence: this.#sequence = (this.#sequence + 1) & 0x7fff_ffff || 1,
-      worker: undefined,
-      graceTimer: undefined,
-      isAbandoned: false,
-    };
-    this.#outstanding++;
-    this.#queue.push(task);
-    this.#pumpSoon();
+  submit(
+    kind: number,
+    fn: number,
+    fnName: string,
+    index: number,
+    count: number,
+    settings: TaskSettings,
+    job: Job,
+    body: Message | Uint8Array,
+    encodeAgain?: () => Uint8Array,
+  ): Task {
+    this.#sequence = (this.#sequence + 1) & 0x7fff_ffff || 1;
+    const task = new Task(
+      this.#sequence,
+      kind,
+      fn,
+      fnName,
+      index,
+      count,
+      settings,
+      job,
+      encodeAgain,
+    );
+    this.#count.submitted++;
+    if (this.#outstanding++ === 0) this.#held = this.#owner?.deref();
+    if (settings.priority !== 0 && this.#prioritised++ === 0) this.#recallAll();
+    // Straight into the ring if it can be: then the bytes are copied only once.
+    const worker = this.#queue.size === 0 ? this.#idlest() : undefined;
+    if (worker) this.#give(worker, task, body);
+    else {
+      task.body = body instanceof Uint8Array ? body : gathered(body);
+      this.#queue.push(task);
+    }
+    this.#hire();
+    this.#listenSoon();
     return task;
   }
 
   /**
-   * Gives a task up. Its job has settled what it needs.
+   * Gives tasks up. Their job has settled what it needs.
    *
-   * @param task The task.
+   * @param tasks The tasks.
    */
-  abandon(task: Task): void {
-    if (task.isAbandoned) return;
-    task.isAbandoned = true;
-    const { worker } = task;
-    if (!worker) {
-      const at = this.#queue.indexOf(task, this.#queueHead);
-      if (at < 0) return; // it is done
-      this.#queue.splice(at, 1);
-      this.#settled();
-      return;
+  abandon(tasks: Iterable<Task>): void {
+    const holders = new Set<PoolWorker>();
+    for (const task of tasks) {
+      if (task.isAbandoned || task.isSettled) continue;
+      task.isAbandoned = true;
+      this.#count.cancelled++;
+      if (task.worker) holders.add(task.worker);
+      else {
+        if (task.body !== undefined) this.#queue.forget();
+        this.#finish(task);
+      }
     }
+    for (const worker of holders) {
+      this.#recall(worker); // which sees to those that have not begun
+      for (const task of worker.tasks.values()) {
+        if (task.isAbandoned && !task.graceTimer) this.#cancel(worker, task);
+      }
+    }
+    if (holders.size > 0) this.#pump();
+  }
+
+  /** Tells a running task to stop, and sees to it that it does. */
+  #cancel(worker: PoolWorker, task: Task): void {
     worker.sendCancel(task);
     task.graceTimer = setTimeout(() => {
       log.info(`stopping ${worker.process.name}: its task was cancelled`);
-      worker.stop();
+      this.#stop(worker);
     }, CANCEL_GRACE_MS);
   }
 
-  /** Takes nothing new; workers end when all is done. */
-  close(): void {
-    if (this.#state !== "RUN") return;
-    log.debug("closing pool");
-    this.#state = "CLOSE";
-    this.#endIfDone();
+  // ---- workers ------------------------------------------------------------------
+
+  #needed(): number {
+    const { most, least } = this.#options;
+    if (this.#breakage || this.#state === "TERMINATE") return 0;
+    const busy = Math.min(most, this.#outstanding);
+    return this.#state === "RUN" ? Math.max(least, busy) : busy;
   }
 
-  /** Ends everything now. */
-  terminate(): Promise<void> {
-    if (this.#state === "TERMINATE") return this.#ended.promise;
-    log.debug("terminating pool");
-    this.#state = "TERMINATE";
-    this.#failAll(
-      new PoolTerminatedError(
-        "Cannot finish the task as the pool was terminated",
-      ),
-    );
-    for (const worker of this.#workers) worker.stop();
-    this.#checkEnded();
-    return this.join();
-  }
-
-  /** Fulfilled when all workers have ended. */
-  async join(): Promise<void> {
-    // Workers are daemons: only somebody who waits for them keeps the program.
-    for (const worker of this.#workers) await worker.process.join();
-    if (this.#workers.size > 0) return await this.join();
-    await this.#ended.promise;
-  }
-
-  // ---- workers --------------------------------------------------------------
-
-  #startWorker(): void {
-    const method = this.kind === "spawn" ? "Spawn" : "Worker";
-    const name = `${method}PoolWorker-${++this.#workerCount}`;
-    const worker = new PoolWorker(
-      this.#arena,
-      this.#offset,
-      this.#key,
-      { ...this.#settings, name },
-      (worker) => this.#onEnd(worker),
-    );
-    this.#workers.add(worker);
-    log.debug("added worker");
-  }
-
-  #onEnd(worker: PoolWorker): void {
-    this.#collectFrom(worker);
-    this.#workers.delete(worker);
-    const running = worker.running;
-    worker.free();
-    const unbegun: Task[] = [];
-    for (const task of worker.tasks.values()) {
-      task.worker = undefined;
-      if (task.isAbandoned) this.#settled();
-      else if (task.sequence !== running) unbegun.push(task);
-      else if (task.retries > 0) {
-        task.retries--;
-        unbegun.push(task);
-      } else this.#settle(task, { kind: FAILURE, value: lost(worker, task) });
-    }
-    worker.tasks.clear();
-    this.#putBack(unbegun);
-    if (!worker.isLeaving) this.#countEnd(worker);
-    if (this.#state === "TERMINATE") this.#checkEnded();
-    else {
-      this.#replace();
-      this.#endIfDone();
-      this.#pump();
+  #hire(): void {
+    try {
+      this.#crew.hire();
+    } catch (error) {
+      this.#break(error as Error);
     }
   }
 
-  #countEnd(worker: PoolWorker): void {
-    const { name, exitCode } = worker.process;
-    log.info(`${name} ended unexpectedly with exitcode ${exitCode}`);
-    if (++this.#barrenEnds <= this.size) return;
-    this.#break(
-      new WorkerLostError(
-        `Cannot go on with the pool as ${this.#barrenEnds} workers in a row ended before they had done anything, the last (${name}) with exit code ${exitCode}: see what they wrote to stderr`,
-        lossDetails(worker),
-      ),
-    );
+  #onWorkerEnd(worker: PoolWorker): void {
+    while (this.#takeAnswer(worker));
+    clearTimeout(worker.watch?.timer);
+    const untaken = worker.takeBackAll();
+    const running = [...worker.tasks.values()];
+    for (const task of running) worker.forget(task);
+    this.#putBack(untaken);
+    for (const task of running) this.#onLoss(worker, task);
   }
 
-  #replace(): void {
-    if (this.#breakage) return;
-    const isNeeded = this.#state === "RUN" || this.#outstanding > 0;
-    while (isNeeded && this.#workers.size < this.size) {
+  /** A worker has ended while it ran this task. */
+  #onLoss(worker: PoolWorker, task: Task): void {
+    worker.hasLost = true;
+    this.#crew.hasServed();
+    if (task.isAbandoned) return this.#finish(task);
+    if (task.retriesLeft > 0 && task.encodeAgain) {
+      task.retriesLeft--;
       try {
-        this.#startWorker();
+        task.body = task.encodeAgain();
+        this.#queue.putBack([task]);
       } catch (error) {
-        this.#break(error as Error);
-        return;
+        this.#settle(task, FAILURE, error);
       }
+      return;
     }
+    const error = new WorkerLostError(
+      `Cannot finish ${task.label} as its worker ${worker.process.name} ended while running ${
+        task.labelAt(Math.max(0, worker.item))
+      }, with ${howItEnded(worker)}`,
+      lossDetails(worker),
+    );
+    this.#settle(task, FAILURE, error);
+  }
+
+  #onCrewChange(): void {
+    this.#checkReady();
+    this.#pump();
+    this.#endIfDone();
+    this.#checkEnded();
+  }
+
+  /** Ends a worker because of its task. The others it has go elsewhere. */
+  #stop(worker: PoolWorker): void {
+    this.#count.stopped++;
+    this.#recall(worker);
+    worker.stop();
+    this.#pump();
+  }
+
+  /** A worker has done all the tasks it may: the next takes its place. */
+  #retireIfDue(worker: PoolWorker): void {
+    if (worker.isLeaving) return;
+    const isBloated = worker.memoryMb > this.#options.maxMemoryMb;
+    if (!worker.isSpent && !isBloated) return;
+    this.#count.recycled++;
+    this.#recall(worker);
+    worker.sendExit();
   }
 
   #break(cause: Error): void {
-    if (this.#breakage) return;
+    if (this.#breakage || this.#state === "TERMINATE") return;
+    log.error(() => `the pool is broken: ${cause.message}`);
     this.#breakage = cause;
+    this.#stopLingering();
     this.#failAll(cause);
-    for (const worker of this.#workers) worker.stop();
     this.#checkEnded();
   }
 
   #endIfDone(): void {
     if (this.#state !== "CLOSE" || this.#outstanding > 0) return;
-    for (const worker of this.#workers) worker.sendExit();
+    if (this.openJobs.size > 0 && !this.#breakage) return;
+    this.#crew.dismiss();
     this.#checkEnded();
   }
 
   #checkEnded(): void {
-    if (this.#state === "RUN" || this.#workers.size > 0 || this.#isGone) return;
+    const { workers } = this.#crew;
+    if (this.#state === "RUN" || workers.size > 0 || this.#isGone) return;
+    if (this.#outstanding > 0 || this.#needed() > 0) return;
+    if (this.#state === "CLOSE" && this.openJobs.size > 0) return;
     this.#isGone = true;
+    this.#stopLingering();
+    this.#neverReady();
     this.#arena.heap.free(this.#offset, POOL_BYTES);
     this.#ended.resolve();
   }
-  #isGone = false;
 
-  // ---- tasks ----------------------------------------------------------------
-
-  /** Hands out after the current run of code: it may be submitting many. */
-  #pumpSoon(): void {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    queueMicrotask(() => {
-      this.#isPumping = false;
-      // Not before: an answer to a task must not come before submit() has
-      // returned the task to the one who waits for it.
-      if (this.#outstanding > 0) this.#listen();
-      this.#pump();
-    });
+  #checkReady(): void {
+    if (!this.#readiness || this.#isReadyTold) return;
+    for (const worker of this.#crew.workers) if (!worker.isReady) return;
+    this.#readiness.resolve();
+    this.#isReadyTold = true;
   }
+
+  #neverReady(): void {
+    if (!this.#readiness || this.#isReadyTold) return;
+    this.#isReadyTold = true;
+    this.#readiness.promise.catch(() => {}); // not a failure of anything
+    this.#readiness.reject(
+      new PoolTerminatedError(
+        "Cannot tell when the pool is ready as it was ended before",
+      ),
+    );
+  }
+
+  // ---- handing out --------------------------------------------------------------
 
   #pump(): void {
-    if (this.#state === "TERMINATE") return;
-    while (this.#queueHead < this.#queue.length) {
-      const worker = this.#leastLoaded();
-      if (!worker) break;
-      const task = this.#queue[this.#queueHead]!;
-      this.#queue[this.#queueHead++] = undefined!;
-      this.#give(worker, task);
-    }
-    if (this.#queueHead === this.#queue.length) {
-      this.#queue.length = this.#queueHead = 0;
-      this.#level();
-    } else if (this.#queueHead > 1024) {
-      this.#queue.splice(0, this.#queueHead);
-      this.#queueHead = 0;
-    }
+    if (this.#state === "TERMINATE" || this.#breakage) return;
+    if (this.#queue.size > 0) this.#handOut();
+    if (this.#queue.size === 0) this.#level();
   }
 
-  #give(worker: PoolWorker, task: Task): void {
-    const isFirst = worker.tasks.size === 0;
-    worker.give(task, (fn) => this.#functions.get(fn)!);
-    if (isFirst) this.#watchTime(worker);
-  }
-
-  #leastLoaded(): PoolWorker | undefined {
-    let least: PoolWorker | undefined;
-    for (const worker of this.#workers) {
-      if (!worker.isOpen) continue;
-      const load = worker.tasks.size;
-      if (load === 0) return worker;
-      if (load > AHEAD || worker.bytes > AHEAD_BYTES) continue;
-      if (!least || load < least.tasks.size) least = worker;
-    }
-    return least;
-  }
-
-  /** Takes tasks back from the busy for those who have none. */
-  #level(): void {
-    for (const idle of this.#workers) {
-      if (!idle.isOpen || idle.tasks.size > 0) continue;
-      let busiest: PoolWorker | undefined;
-      for (const worker of this.#workers) {
-        if (worker.tasks.size < 2) continue;
-        if (!busiest || worker.tasks.size > busiest.tasks.size) {
-          busiest = worker;
-        }
+  /** One task to each that has room, the idle first, then another round. */
+  #handOut(): void {
+    const roomy = [...this.#crew.workers].filter((one) => this.#hasRoom(one));
+    roomy.sort((a, b) => order(a) - order(b));
+    while (roomy.length > 0) {
+      for (let i = 0; i < roomy.length;) {
+        const task = this.#queue.shift();
+        if (!task) return;
+        const worker = roomy[i]!;
+        this.#give(worker, task, task.body!);
+        if (this.#hasRoom(worker)) i++;
+        else roomy.splice(i, 1);
       }
-      const task = busiest?.takeBack();
-      if (!task) return;
-      this.#give(idle, task);
     }
   }
 
-  #putBack(tasks: Task[]): void {
-    this.#queue.splice(0, this.#queueHead, ...tasks);
-    this.#queueHead = 0;
+  #hasRoom(worker: PoolWorker): boolean {
+    if (!worker.isOpen) return false;
+    const load = worker.tasks.size;
+    if (load === 0) return true;
+    const window = this.#prioritised > 0 ? 1 : worker.window;
+    return load < window && worker.bytes < AHEAD_BYTES;
   }
+
+  /** Who is to get the next task, if somebody has room. */
+  #idlest(): PoolWorker | undefined {
+    let idlest: PoolWorker | undefined;
+    for (const worker of this.#crew.workers) {
+      if (!this.#hasRoom(worker)) continue;
+      if (worker.tasks.size === 0 && worker.isReady) return worker;
+      if (!idlest || order(worker) < order(idlest)) idlest = worker;
+    }
+    return idlest;
+  }
+
+  #give(worker: PoolWorker, task: Task, body: Message | Uint8Array): void {
+    const isFirst = worker.tasks.size === 0;
+    try {
+      worker.give(task, body, (fn) => this.#functions.get(fn)!);
+    } catch (error) {
+      // Not enough memory for this one. A job must not hear of the end of a task
+      // that it has not got from submit() yet.
+      task.body = undefined;
+      queueMicrotask(() => this.#settle(task, FAILURE, error));
+      return;
+    }
+    if (isFirst) watchTime(worker, this.#timeLimitEvents);
+  }
+
+  /** Takes tasks back from the busiest for those who have none. */
+  #level(): void {
+    for (const idle of this.#crew.workers) {
+      if (!idle.isOpen || !idle.isReady || idle.tasks.size > 0) continue;
+      const busiest = this.#busiest();
+      if (!busiest) return;
+      // Half of what it has too many: nobody knows who will be free first.
+      for (let n = Math.ceil(busiest.spare / 2); n > 0 && idle.isOpen; n--) {
+        const task = busiest.takeBack();
+        if (!task) break;
+        this.#give(idle, task, task.body!);
+      }
+    }
+  }
+
+  #busiest(): PoolWorker | undefined {
+    let busiest: PoolWorker | undefined;
+    let most = 0;
+    for (const worker of this.#crew.workers) {
+      const { spare } = worker;
+      if (spare <= most) continue;
+      busiest = worker;
+      most = spare;
+    }
+    return busiest;
+  }
+
+  #recall(worker: PoolWorker): void {
+    this.#putBack(worker.takeBackAll());
+  }
+
+  #recallAll(): void {
+    for (const worker of this.#crew.workers) this.#recall(worker);
+    this.#pump();
+  }
+
+  #putBack(tasks: readonly Task[]): void {
+    this.#queue.putBack(tasks.filter((task) => !task.isAbandoned));
+    for (const task of tasks) if (task.isAbandoned) this.#finish(task);
+  }
+
+  // ---- settling -------------------------------------------------------------------
 
   #failAll(error: Error): void {
-    const waiting = this.#queue.splice(0).slice(this.#queueHead);
-    this.#queueHead = 0;
-    for (const task of waiting) {
-      this.#settle(task, { kind: FAILURE, value: error });
-    }
-    for (const worker of this.#workers) {
-      clearTimeout(worker.timer);
+    // First, or they would submit more.
+    this.openJobs.fail(error);
+    const tasks = new Set([...this.#opening, ...this.#queue.clear()]);
+    for (const worker of this.#crew.workers) {
+      clearTimeout(worker.watch?.timer);
       for (const task of [...worker.tasks.values()]) {
         worker.forget(task);
-        this.#settle(task, { kind: FAILURE, value: error });
+        tasks.add(task);
       }
+    }
+    // Before any callback can do anything else.
+    this.#crew.stop();
+    for (const task of tasks) this.#settle(task, FAILURE, error);
+    if (error instanceof PoolTerminatedError) this.#neverReady();
+    else if (this.#readiness && !this.#isReadyTold) {
+      this.#isReadyTold = true;
+      this.#readiness.reject(error);
     }
   }
 
-  #settle(task: Task, outcome: TaskOutcome): void {
-    if (!task.isAbandoned) task.done(outcome);
-    this.#settled();
+  #settle(task: Task, kind: number, value: unknown): void {
+    if (task.isSettled) return;
+    const isWanted = !task.isAbandoned;
+    this.#finish(task);
+    if (!isWanted) return;
+    if (kind === FAILURE) this.#count.failed++;
+    else this.#count.done++;
+    task.job.ended(task, kind, value);
   }
 
-  #settled(): void {
+  #finish(task: Task): void {
+    if (task.isSettled) return;
+    task.isSettled = true;
+    task.body = undefined;
+    clearTimeout(task.graceTimer);
+    if (task.settings.priority !== 0) this.#prioritised--;
     if (--this.#outstanding > 0) return;
-    this.#arena.waiting.wake(this.#key); // ends the listening
+    this.#held = undefined;
+    this.#linger();
     this.#endIfDone();
   }
 
-  // ---- answers --------------------------------------------------------------
+  // ---- answers --------------------------------------------------------------------
+
+  /**
+   * Listens from the end of this run of code on. Not before: a task must not be
+   * answered before submit() has returned it to whoever waits for it.
+   */
+  #listenSoon(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    queueMicrotask(() => this.#listen());
+  }
 
   /** Collects answers for as long as any are due. */
   #listen(): void {
-    if (this.#isListening) return;
-    this.#isListening = true;
     const { waiting } = this.#arena;
-    waiting.beEager(true);
-    waiting.wait([this.#key], () => {
-      this.#collect();
-      if (this.#outstanding > 0) return NOT_YET;
+    const end = () => {
       this.#isListening = false;
       waiting.beEager(false);
       return true;
+    };
+    waiting.beEager(true);
+    waiting.wait([this.#key], () => {
+      try {
+        this.#collect();
+      } catch (error) {
+        reportError(error); // a fault of ours must not make the pool deaf
+      }
+      return this.#isAwaited ? NOT_YET : end();
     });
+  }
+
+  get #isAwaited(): boolean {
+    if (this.#isGone) return false;
+    return this.#outstanding > 0 || this.#lingerTimer !== undefined ||
+      (this.#readiness !== undefined && !this.#isReadyTold);
+  }
+
+  /** Goes on listening for a moment: see the top. */
+  #linger(): void {
+    if (!this.#isListening || this.#lingerTimer !== undefined) return;
+    if (this.#state !== "RUN" || this.#breakage) return this.#stopLingering();
+    this.#lingerTimer = setTimeout(() => this.#stopLingering(), LINGER_MS);
+  }
+
+  #stopLingering(): void {
+    clearTimeout(this.#lingerTimer);
+    this.#lingerTimer = undefined;
+    // Ends the listening, if that is what it means.
+    if (!this.#isAwaited) this.#arena.waiting.wake(this.#key);
   }
 
   #collect(): void {
     let any = false;
-    for (const worker of this.#workers) {
+    for (const worker of this.#crew.workers) {
       if (this.#collectFrom(worker)) any = true;
     }
     if (any) this.#pump();
   }
 
   #collectFrom(worker: PoolWorker): boolean {
-    let answer = worker.answer();
-    if (!answer) return false;
-    while (answer) {
-      this.#take(worker, answer);
-      answer = worker.answer();
-    }
-    this.#watchTime(worker);
-    if (worker.isSpent) this.#retire(worker);
+    let count = 0;
+    while (this.#takeAnswer(worker)) count++;
+    if (count === 0) return false;
+    worker.adapt(count);
+    this.#retireIfDue(worker);
+    watchTime(worker, this.#timeLimitEvents);
     return true;
   }
 
-  /** A worker has done all the tasks it may: the next takes its place. */
-  #retire(worker: PoolWorker): void {
-    worker.sendExit();
-    // Replaced when it has ended, so that there are never more than asked for.
+  #takeAnswer(worker: PoolWorker): boolean {
+    this.#answering = worker;
+    if (!worker.takeAnswer(this.#readAnswer)) return false;
+    const kind = this.#answerKind;
+    if (kind === READY) this.#checkReady();
+    else if (kind === INITIALIZER_FAILED) this.#onInitializerFailed(worker);
+    else this.#onAnswer(worker, kind);
+    return true;
   }
 
-  #take(worker: PoolWorker, answer: Taken): void {
-    if (answer.kind === READY) {
-      worker.isReady = true;
-      return;
-    }
-    if (answer.kind === INITIALIZER_FAILED) {
-      const { value } = fromMessage(answer.body);
-      worker.isLeaving = true;
-      this.#break(withRemoteCause(value, worker) as Error);
-      return;
-    }
-    const task = worker.tasks.get(answer.sequence);
-    if (!task) return;
-    this.#barrenEnds = 0;
-    worker.forget(task);
-    worker.begunMs = performance.now();
-    if (task.isAbandoned) this.#settled();
-    else this.#open(task, worker, answer);
-  }
+  // The answer in hand. It is decoded where it lies, and dealt with afterwards:
+  // what it leads to must not happen while it is being taken.
+  #answering: PoolWorker | undefined;
+  #answerKind = 0;
+  #answered: Task | undefined;
+  #arrival: Arrival | undefined;
+  #misfortune: unknown;
 
-  /** Decodes an answer; one that cannot be is its own task's failure. */
-  #open(task: Task, worker: PoolWorker, { kind, body }: Taken): void {
+  #readAnswer = (message: Uint8Array): true => {
+    const kind = this.#answerKind = kindOf(message);
+    const task = this.#answering!.tasks.get(sequenceOf(message));
+    this.#answered = task;
+    this.#arrival = undefined;
+    const isWanted = kind === INITIALIZER_FAILED || (task && !task.isAbandoned);
+    if (!isWanted) return true;
     try {
-      const { value, loading } = fromMessage(body);
-      const outcome = { kind, value: relayed(kind, value, worker) };
-      if (!loading) this.#settle(task, outcome);
-      else {
-        loading.then(
-          () => this.#settle(task, outcome),
-          (error) => this.#settle(task, { kind: FAILURE, value: error }),
-        );
-      }
+      this.#arrival = fromMessage(message.subarray(HEAD_BYTES));
     } catch (error) {
-      const value = new RemoteError(
-        `Cannot rebuild the result of ${task.label}: ${error}`,
-        worker.process.name,
-        error instanceof Error ? error.stack ?? "" : String(error),
+      this.#misfortune = error;
+    }
+    return true;
+  };
+
+  #onInitializerFailed(worker: PoolWorker): void {
+    const { name } = worker.process;
+    const error = this.#arrival
+      ? unpacked(this.#arrival.value as Thrown, name, "the initializer")
+      : this.#misfortune;
+    this.#arrival = undefined;
+    this.#break(
+      new ProcessError(
+        `Cannot go on with the pool as its initializer failed in ${name}: ${
+          error instanceof Error ? `${error.name}: ${error.message}` : error
+        }`,
         { cause: error },
-      );
-      this.#settle(task, { kind: FAILURE, value });
-    }
-  }
-
-  // ---- time limits ------------------------------------------------------------
-
-  /** Sees to it that the task which a worker runs does not run for too long. */
-  #watchTime(worker: PoolWorker): void {
-    clearTimeout(worker.timer);
-    const [task] = worker.tasks.values();
-    if (!task || task.timeoutMs === Infinity) return;
-    const item = worker.item;
-    const hasBegun = worker.running === task.sequence;
-    const leftMs = hasBegun
-      ? worker.begunMs + task.timeoutMs - performance.now()
-      : Math.min(task.timeoutMs, BEGIN_LOOK_MS);
-    worker.timer = setTimeout(
-      () => this.#onTime(worker, task, hasBegun, item),
-      Math.max(0, leftMs),
-    );
-    Deno.unrefTimer(worker.timer as unknown as number);
-  }
-
-  #onTime(
-    worker: PoolWorker,
-    task: Task,
-    hadBegun: boolean,
-    item: number,
-  ): void {
-    if (this.#collectFrom(worker)) return this.#pump();
-    const isSame = hadBegun && worker.item === item;
-    if (!isSame || worker.running !== task.sequence) {
-      // It has not begun, or began or went to the next item after the watch
-      // was set: its time counts from now, at most this look too late.
-      worker.begunMs = performance.now();
-      return this.#watchTime(worker);
-    }
-    worker.forget(task);
-    this.#settle(task, {
-      kind: FAILURE,
-      value: new TimeoutError(
-        `Cannot finish ${task.label} as it ran longer than ${task.timeoutMs} ms`,
       ),
-    });
-    // Only its end frees the processor. What it had not begun moves on.
-    worker.stop();
+    );
   }
-}
 
-/** One array of bytes for a message in pieces. */
-function gathered(message: Message): Uint8Array {
-  const bytes = new Uint8Array(message.byteLength);
-  let at = 0;
-  for (const part of message.parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
+  #onAnswer(worker: PoolWorker, kind: number): void {
+    const task = this.#answered;
+    const arrival = this.#arrival;
+    this.#answered = this.#arrival = undefined;
+    if (!task) return;
+    worker.answered++;
+    this.#crew.hasServed();
+    worker.forget(task);
+    if (task.isAbandoned) this.#finish(task);
+    else if (!arrival) this.#onUnreadable(worker, task);
+    else if (kind === FAILURE) {
+      const thrown = arrival.value as Thrown;
+      const { name } = worker.process;
+      this.#settle(task, FAILURE, unpacked(thrown, name, task.label));
+    } else if (arrival.loading) {
+      this.#settleWhenLoaded(task, kind, arrival);
+    } else this.#settle(task, kind, arrival.value);
   }
-  return bytes;
+
+  /** A result that cannot be decoded is its own task's failure. */
+  #onUnreadable(worker: PoolWorker, task: Task): void {
+    const reason = this.#misfortune;
+    this.#misfortune = undefined;
+    const error = new RemoteError(
+      `Cannot rebuild the result of ${task.label}: ${reason}`,
+      worker.process.name,
+      reason instanceof Error ? reason.stack ?? "" : String(reason),
+      { cause: reason },
+    );
+    this.#settle(task, FAILURE, error);
+  }
+
+  async #settleWhenLoaded(
+    task: Task,
+    kind: number,
+    { value, loading }: Arrival,
+  ): Promise<void> {
+    // Until then it is nobody's, and has to be found if the pool ends.
+    this.#opening.add(task);
+    try {
+      await loading;
+      this.#settle(task, kind, value);
+    } catch (error) {
+      this.#settle(task, FAILURE, error);
+    }
+    this.#opening.delete(task);
+  }
+
+  // ---- time limits ------------------------------------------------------------------
+
+  readonly #timeLimitEvents = {
+    collect: (worker: PoolWorker): boolean => {
+      if (!this.#collectFrom(worker)) return false;
+      this.#pump();
+      return true;
+    },
+    overrun: (worker: PoolWorker, task: Task): void => {
+      const label = task.labelAt(Math.max(0, worker.item));
+      worker.forget(task);
+      // Only its end frees the processor.
+      this.#stop(worker);
+      this.#settle(
+        task,
+        FAILURE,
+        new TimeoutError(
+          `Cannot finish ${task.label} as ${label} ran longer than ${task.settings.timeoutMs} ms`,
+        ),
+      );
+    },
+  };
 }
 
-function lost(worker: PoolWorker, task: Task): WorkerLostError {
-  const { name, exitCode } = worker.process;
-  return new WorkerLostError(
-    `Cannot finish ${task.label} as its worker ${name} ended while running it, with exit code ${exitCode}`,
-    lossDetails(worker),
-  );
-}
-
-function lossDetails(worker: PoolWorker): {
-  exitCode: number | null;
-  signal: Deno.Signal | null;
-  ident: number | null;
-} {
-  const { exitCode, ident, endSignal: signal } = worker.process;
-  return { exitCode, signal, ident };
-}
-
-/** Gives errors from a worker their far side as the cause. */
-function relayed(kind: number, value: unknown, worker: PoolWorker): unknown {
-  if (kind === FAILURE) return withRemoteCause(value, worker);
-  if (kind !== CHUNK) return value;
-  const [values, errors] = value as ChunkResults;
-  if (errors.length === 0) return value;
-  return [
-    values,
-    errors.map(([i, error]) => [i, withRemoteCause(error, worker)]),
-  ];
-}
-
-function withRemoteCause(error: unknown, worker: PoolWorker): unknown {
-  if (!(error instanceof Error)) return error;
-  const options = error.cause === undefined ? {} : { cause: error.cause };
-  error.cause = new RemoteError(
-    `${error.name}: ${error.message}`,
-    worker.process.name,
-    error.stack ?? String(error),
-    options,
-  );
-  return error;
+/** Who is to be given a task first: the idle, the ready, those with less. */
+function order(worker: PoolWorker): number {
+  return worker.tasks.size * 2 + (worker.isReady ? 0 : 1);
 }

@@ -1,40 +1,68 @@
 /**
  * What a pool worker does: it takes orders, one after the other, and answers.
  *
- * The number of the task is written down before anything of it runs. So if this
- * worker dies, the parent knows which task it was in, and that none of those
- * behind it had begun.
+ * The number of the task is written down before its order is gone from the ring.
+ * So if this worker dies, the parent knows which task it was in, and that none of
+ * those behind it had begun.
+ *
+ * **Waiting for an order** goes in three steps: look for a moment, because the
+ * next order is often on its way; then, in a process, block the thread for a
+ * moment, because waking from that is much faster than through the event loop;
+ * then sleep in the event loop, where the user's timers and messages go on.
  *
  * Runs in the child.
  *
  * @module
  */
-import { EncodingError } from "../errors.ts";
+import { log } from "../_log.ts";
 import { current } from "../contexts/_current.ts";
+import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { fromMessage, toMessage } from "../primitives/_wire.ts";
+import { packed, unsendable } from "./_failures.ts";
 import {
+  C_CANCEL,
   C_ITEM,
+  C_MEMORY_KIB,
   C_RUNNING,
+  C_STARTUP_MS,
   CALL,
   Channel,
   CHUNK,
+  EACH_FAIL_FAST,
   EACH_SPREAD,
+  EACH_SPREAD_FAIL_FAST,
   EXIT,
   FAILURE,
   framed,
+  functionOf,
+  HEAD_BYTES,
+  indexOf,
   INITIALIZER_FAILED,
+  kindOf,
+  LOADING,
   READY,
-  take,
+  sequenceOf,
+  unframe,
   VALUE,
 } from "./_protocol.ts";
-import type { ChunkResults, Taken } from "./_protocol.ts";
-import { beginTask, endTask } from "./current_task.ts";
+import type { ChunkResults, Thrown } from "./_protocol.ts";
+import { beginTask, endTask, enterPool } from "./current_task.ts";
 
 type Callable = (...args: unknown[]) => unknown;
+
+/**
+ * What a worker is told of how it is to begin and to end. The arguments are apart:
+ * their classes may come from the module of the initializer.
+ */
+export type Setup = readonly [
+  initializer: Callable | null,
+  finalizer: Callable | null,
+  initArgs: Uint8Array,
+];
 
 /**
  * How long to look for the next order before sleeping, in milliseconds. A parent
@@ -42,10 +70,20 @@ type Callable = (...args: unknown[]) => unknown;
  * spared a sleep and a wake. Longer only burns a core that others may need.
  */
 const LOOK_MS = 0.05;
-/** How long to block the thread for the next order, in milliseconds. */
+/**
+ * How long a process blocks its thread after that, in milliseconds. It costs no
+ * processor, but user's timers wait for so long. A thread does not: it is as fast
+ * without, and Deno complains when it is terminated while it blocks.
+ */
 const BLOCK_MS = 2;
 /** Let the event loop turn this often, in milliseconds, while there is work. */
 const TURN_MS = 10;
+/** Look at the memory after a task that took so long, in milliseconds … */
+const LOOK_AT_MEMORY_AFTER_MS = 1;
+/** … and after shorter ones this often. A look takes 10 µs. */
+const LOOK_AT_MEMORY_EVERY_MS = 50;
+/** Orders up to this size are copied to the same place every time. */
+const SCRATCH_BYTES = 64 * 1024;
 
 /**
  * The target of a pool's processes.
@@ -53,143 +91,206 @@ const TURN_MS = 10;
  * @param kind Start method of the pool.
  * @param offset Its channel.
  * @param poolOffset The pool's block.
- * @param initializer Called first, if given.
- * @param initArgs With these.
+ * @param startedAt When it was started, as `Date.now()` there.
+ * @param setup A {@linkcode Setup}, encoded apart: what fails in reading it is
+ * told to the pool, not just printed.
  */
 export async function poolWorker(
   kind: MemoryKind,
   offset: number,
   poolOffset: number,
-  initializer: Callable | null,
-  initArgs: unknown[],
+  startedAt: number,
+  setup: Uint8Array | null,
 ): Promise<void> {
   const arena = arenaFor(kind);
-  const worker = new Worker(
-    arena,
-    new Channel(arena, offset, keyOf(poolOffset)),
-  );
-  if (initializer) {
-    try {
-      await initializer(...initArgs);
-    } catch (error) {
-      worker.answer(INITIALIZER_FAILED, 0, error);
-      return;
-    }
+  const channel = new Channel(arena, offset, keyOf(poolOffset));
+  const worker = new PoolWorkerMain(arena, channel);
+  let finalizer: Callable | null = null;
+  try {
+    finalizer = await begin(setup);
+  } catch (error) {
+    worker.answerThrown(INITIALIZER_FAILED, 0, error);
+    return await leave();
   }
+  worker.ready(Date.now() - startedAt);
   await worker.serve();
+  await finalizer?.();
+  await leave();
 }
 
 register(import.meta, { poolWorker });
 
-class Worker {
+/** Runs the initializer; gives what is to be run at the end. */
+async function begin(setup: Uint8Array | null): Promise<Callable | null> {
+  if (!setup) return null;
+  current.isBootstrapping = true;
+  const { value, loading } = fromMessage(setup);
+  await loading;
+  const [initializer, finalizer, initArgs] = value as Setup;
+  const args = fromMessage(initArgs);
+  await args.loading;
+  current.isBootstrapping = false;
+  await initializer?.(...args.value as unknown[]);
+  return finalizer;
+}
+
+/** Ends in good order, whatever timers and servers tasks have left running. */
+async function leave(): Promise<void> {
+  await exitSequence();
+  log.info(`process exiting with exitcode ${Deno.exitCode}`);
+  Deno.exit();
+}
+
+class PoolWorkerMain {
   readonly #arena: Arena;
   readonly #channel: Channel;
+  readonly #control: Int32Array;
+  readonly #target: { readonly kind: MemoryKind };
   readonly #functions = new Map<number, Callable | FunctionReference>();
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
+  #memoryLookedMs = 0;
+  // The order in hand. One object for each would be one more to collect.
+  #kind = 0;
+  #sequence = 0;
+  #fn = 0;
+  #index = 0;
+  #body: Uint8Array = this.#scratch;
 
   constructor(arena: Arena, channel: Channel) {
     this.#arena = arena;
     this.#channel = channel;
+    this.#control = channel.control;
+    this.#target = { kind: arena.kind };
+    enterPool(arena, channel);
+  }
+
+  /** Says that it takes orders from now on. */
+  ready(startupMs: number): void {
+    this.#lookAtMemory();
+    // Never 0, which means that it is not ready.
+    Atomics.store(this.#control, C_STARTUP_MS, Math.max(1, startupMs));
+    this.#channel.answers.tryPut(framed(READY));
   }
 
   async serve(): Promise<void> {
-    this.#channel.answers.tryPut(framed(READY));
     let turnedMs = performance.now();
     while (true) {
-      let order = this.#lookForOrder();
-      if (!order) {
-        order = await this.#nextOrder();
+      if (!this.#lookForOrder()) {
+        await this.#sleepForOrder();
         turnedMs = performance.now();
-      } else if (performance.now() - turnedMs > TURN_MS) {
+      }
+      const begunMs = performance.now();
+      if (begunMs - turnedMs > TURN_MS) {
         // Timers and messages of the user's code must not starve.
         await new Promise((resolve) => setImmediate(resolve));
         turnedMs = performance.now();
       }
-      if (order.kind === EXIT) return;
-      const pending = this.#run(order);
+      if (this.#kind === EXIT) return;
+      const pending = this.#run(begunMs);
       if (pending) await pending;
     }
   }
 
-  /** Sends an answer; what cannot be sent becomes the reason why. */
-  answer(kind: number, sequence: number, value: unknown): void {
+  /** Sends what a task has thrown. */
+  answerThrown(kind: number, sequence: number, error: unknown): void {
+    const thrown = packed(error, this.#arena.kind);
+    const target = this.#target;
     const { answers } = this.#channel;
-    const target = { kind: this.#arena.kind };
-    const root = kind === VALUE || kind === CHUNK ? "result" : "error";
-    let body: Message;
-    try {
-      body = toMessage(value, target, root);
-    } catch (reason) {
-      body = toMessage(unsendable(value, reason), target, root);
-      if (kind !== INITIALIZER_FAILED) kind = FAILURE;
-    }
-    answers.tryPut(framed(kind, sequence, 0, 0, body));
+    answers.tryPut(
+      framed(kind, sequence, 0, 0, toMessage(thrown, target, "error")),
+    );
   }
 
-  #lookForOrder(): Taken | undefined {
-    const { orders } = this.#channel;
-    const order = take(orders);
-    if (order) return order;
+  // ---- orders ---------------------------------------------------------------
+
+  #lookForOrder(): boolean {
+    if (this.#take()) return true;
     const untilMs = performance.now() + LOOK_MS;
+    const { orders } = this.#channel;
     do {
-      if (orders.hasItem) return take(orders);
+      if (orders.hasItem && this.#take()) return true;
     } while (performance.now() < untilMs);
-    return undefined;
+    if (this.#arena.kind === "worker") return false;
+    const outcome = this.#arena.waiting.waitSync(
+      [orders.itemsKey],
+      () => this.#take() || NOT_YET,
+      { timeout: BLOCK_MS },
+    );
+    return outcome !== TIMED_OUT;
   }
 
-  async #nextOrder(): Promise<Taken> {
-    const { orders } = this.#channel;
-    const { waiting } = this.#arena;
-    const keys = [orders.itemsKey];
-    const attempt = () => take(orders) ?? NOT_YET;
-    if (this.#arena.kind === "spawn") {
-      // Blocking is the fastest way for a process to sleep and wake; but not for
-      // long, as timers of the user's code may be due. (A thread is as fast
-      // without, and Deno complains when it is terminated while it blocks.)
-      const soon = waiting.waitSync(keys, attempt, { timeout: BLOCK_MS });
-      if (soon !== TIMED_OUT) return soon;
-    }
-    return await waiting.wait(keys, attempt) as Taken;
+  async #sleepForOrder(): Promise<void> {
+    await this.#arena.waiting.wait(
+      [this.#channel.orders.itemsKey],
+      () => this.#take() || NOT_YET,
+    );
   }
+
+  #take(): boolean {
+    return this.#channel.orders.tryTake(this.#read) ?? false;
+  }
+
+  #read = (message: Uint8Array): true => {
+    this.#sequence = sequenceOf(message);
+    // Before anything is done with it: from here on a death is its death.
+    Atomics.store(this.#control, C_ITEM, LOADING);
+    Atomics.store(this.#control, C_RUNNING, this.#sequence);
+    this.#kind = kindOf(message);
+    this.#fn = functionOf(message);
+    this.#index = indexOf(message);
+    const { byteLength } = message;
+    if (byteLength > SCRATCH_BYTES) {
+      this.#body = message.slice(HEAD_BYTES);
+    } else {
+      // Decoding keeps nothing of the bytes.
+      this.#scratch.set(message);
+      this.#body = this.#scratch.subarray(HEAD_BYTES, byteLength);
+    }
+    return true;
+  };
 
   /** Runs a task; returns a promise only if it has to be waited for. */
-  #run(order: Taken): Promise<void> | undefined {
-    const { control } = this.#channel;
-    Atomics.store(control, C_ITEM, 0);
-    Atomics.store(control, C_RUNNING, order.sequence);
-    const fn = this.#functions.get(order.fn);
+  #run(begunMs: number): Promise<void> | undefined {
+    const fn = this.#functions.get(this.#fn);
+    // The classes of its arguments may come from its module: that comes first.
+    if (typeof fn !== "function") return this.#runWhenLoaded();
+    let args: unknown[];
     try {
-      const { value, loading } = fromMessage(order.body);
-      const args = value as unknown[];
-      if (loading || typeof fn !== "function") {
-        return this.#runWhenLoaded(order, args, loading);
-      }
-      return this.#runNow(fn, order, args);
+      const { value, loading } = fromMessage(this.#body);
+      if (loading) return this.#runWhenLoaded();
+      args = value as unknown[];
     } catch (error) {
-      this.answer(FAILURE, order.sequence, error);
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return undefined;
+    } finally {
+      this.#body = this.#scratch; // the big one need not be kept
     }
-    return undefined;
+    return this.#runNow(fn, args, begunMs);
   }
 
-  async #runWhenLoaded(
-    order: Taken,
-    args: unknown[],
-    loading: Promise<unknown> | undefined,
-  ): Promise<void> {
+  async #runWhenLoaded(): Promise<void> {
+    let fn: Callable;
+    let args: unknown[];
+    const body = this.#body;
     try {
+      fn = await this.#load(this.#fn);
+      const { value, loading } = fromMessage(body);
       await loading;
-      const fn = await this.#load(order.fn);
-      await this.#runNow(fn, order, args);
+      args = value as unknown[];
     } catch (error) {
-      this.answer(FAILURE, order.sequence, error);
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return;
     }
+    await this.#runNow(fn, args, performance.now());
   }
 
   async #load(number: number): Promise<Callable> {
-    let definition;
-    while ((definition = take(this.#channel.definitions))) {
-      const { value } = fromMessage(definition.body);
-      this.#functions.set(definition.fn, value as FunctionReference);
-    }
+    const define = (message: Uint8Array) => {
+      const { value } = fromMessage(message.subarray(HEAD_BYTES));
+      this.#functions.set(functionOf(message), value as FunctionReference);
+      return true;
+    };
+    while (this.#channel.definitions.tryTake(define));
     const fn = this.#functions.get(number)!;
     if (typeof fn === "function") return fn;
     current.isBootstrapping = true;
@@ -202,114 +303,205 @@ class Worker {
     }
   }
 
+  // ---- calls ------------------------------------------------------------------
+
   #runNow(
     fn: Callable,
-    order: Taken,
     args: unknown[],
+    begunMs: number,
   ): Promise<void> | undefined {
-    if (order.kind === CALL) return this.#call(fn, order, args);
-    const callItem = order.kind === EACH_SPREAD
+    if (this.#kind === CALL) return this.#call(fn, args, begunMs);
+    const isSpread = this.#kind === EACH_SPREAD ||
+      this.#kind === EACH_SPREAD_FAIL_FAST;
+    const callItem = isSpread
       ? (i: number) => fn(...args[i] as unknown[])
       : (i: number) => fn(args[i]);
-    return this.#callEach(callItem, order, args.length);
+    return this.#callEach(callItem, args.length, begunMs);
   }
 
   #call(
     fn: Callable,
-    { sequence, index }: Taken,
     args: unknown[],
+    begunMs: number,
   ): Promise<void> | undefined {
-    beginTask(this.#arena, this.#channel, sequence, index);
+    this.#beginItem(0);
+    let result: unknown;
     try {
-      const result = fn(...args);
-      if (isThenable(result)) return this.#settle(result, sequence);
-      endTask();
-      this.answer(VALUE, sequence, result);
+      result = fn(...args);
     } catch (error) {
-      endTask();
-      this.answer(FAILURE, sequence, error);
+      this.#end(begunMs);
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return undefined;
     }
+    if (isThenable(result)) return this.#settle(result, begunMs);
+    this.#end(begunMs);
+    this.#answerValue(result);
     return undefined;
   }
 
-  async #settle(result: PromiseLike<unknown>, sequence: number): Promise<void> {
+  async #settle(
+    result: PromiseLike<unknown>,
+    begunMs: number,
+  ): Promise<void> {
     let value: unknown;
-    let kind = VALUE;
     try {
       value = await result;
     } catch (error) {
-      kind = FAILURE;
-      value = error;
+      this.#end(begunMs);
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return;
     }
-    endTask();
-    this.answer(kind, sequence, value);
+    this.#end(begunMs);
+    this.#answerValue(value);
   }
 
   /** Makes each call of a chunk; what one throws does not stop the others. */
   #callEach(
     callItem: (i: number) => unknown,
-    { sequence, index }: Taken,
     count: number,
+    begunMs: number,
   ): Promise<void> | undefined {
-    const results = new Results();
-    for (let i = 0; i < count; i++) {
-      this.#beginItem(sequence, index, i);
+    const results = new Results(this.#stopsAtFailure);
+    for (let i = 0; i < count && !results.isStopped; i++) {
+      if (this.#isCancelled) break;
+      this.#beginItem(i);
       try {
         const result = callItem(i);
         if (isThenable(result)) {
-          return this.#awaitEach(
-            callItem,
-            { sequence, index },
-            count,
-            results,
-            result,
-          );
+          return this.#awaitEach(callItem, count, begunMs, results, result);
         }
         results.values.push(result);
       } catch (error) {
-        results.fail(error);
+        results.fail(packed(error, this.#arena.kind));
       }
     }
-    endTask();
-    this.answer(CHUNK, sequence, results.asSent);
+    this.#end(begunMs);
+    this.#answerChunk(results);
     return undefined;
   }
 
   /** Goes on with a chunk from its first item that returned a promise. */
   async #awaitEach(
     callItem: (i: number) => unknown,
-    { sequence, index }: { sequence: number; index: number },
     count: number,
+    begunMs: number,
     results: Results,
     first: PromiseLike<unknown>,
   ): Promise<void> {
     const start = results.values.length;
-    for (let i = start; i < count; i++) {
-      if (i > start) this.#beginItem(sequence, index, i);
+    for (let i = start; i < count && !results.isStopped; i++) {
+      if (this.#isCancelled) break;
+      if (i > start) this.#beginItem(i);
       try {
         results.values.push(await (i === start ? first : callItem(i)));
       } catch (error) {
-        results.fail(error);
+        results.fail(packed(error, this.#arena.kind));
       }
     }
-    endTask();
-    this.answer(CHUNK, sequence, results.asSent);
+    this.#end(begunMs);
+    this.#answerChunk(results);
   }
 
-  #beginItem(sequence: number, first: number, i: number): void {
-    Atomics.store(this.#channel.control, C_ITEM, i);
-    beginTask(this.#arena, this.#channel, sequence, first + i);
+  get #stopsAtFailure(): boolean {
+    return this.#kind === EACH_FAIL_FAST ||
+      this.#kind === EACH_SPREAD_FAIL_FAST;
+  }
+
+  /** Then nobody wants to know what the rest of the chunk comes to. */
+  get #isCancelled(): boolean {
+    return Atomics.load(this.#control, C_CANCEL) === this.#sequence;
+  }
+
+  #beginItem(item: number): void {
+    Atomics.store(this.#control, C_ITEM, item);
+    beginTask(this.#sequence, this.#index + item);
+  }
+
+  #end(begunMs: number): void {
+    endTask();
+    const nowMs = performance.now();
+    if (
+      nowMs - begunMs < LOOK_AT_MEMORY_AFTER_MS &&
+      nowMs - this.#memoryLookedMs < LOOK_AT_MEMORY_EVERY_MS
+    ) return;
+    this.#memoryLookedMs = nowMs;
+    this.#lookAtMemory();
+  }
+
+  /** Before the answer, so that the parent sees it with the answer. */
+  #lookAtMemory(): void {
+    const { rss, heapUsed } = Deno.memoryUsage();
+    // A thread has a heap of its own and shares all else with its process.
+    const bytes = this.#arena.kind === "spawn" ? rss : heapUsed;
+    Atomics.store(this.#control, C_MEMORY_KIB, Math.ceil(bytes / 1024));
+  }
+
+  // ---- answers ------------------------------------------------------------------
+
+  #answerValue(value: unknown): void {
+    try {
+      this.#put(VALUE, toMessage(value, this.#target, "result"));
+    } catch (reason) {
+      this.answerThrown(FAILURE, this.#sequence, unsendable(value, reason));
+    }
+  }
+
+  #answerChunk(results: Results): void {
+    try {
+      this.#putChunk(results);
+      return;
+    } catch {
+      // One of the values cannot be sent: see which, and send the others.
+    }
+    for (const [i, value] of results.values.entries()) {
+      try {
+        toMessage(value, this.#target, "result");
+      } catch (reason) {
+        const error = unsendable(value, reason);
+        results.failAt(i, packed(error, this.#arena.kind));
+      }
+    }
+    try {
+      this.#putChunk(results);
+    } catch (reason) {
+      // Too much for one message.
+      const error = unsendable(results.values, reason);
+      this.answerThrown(FAILURE, this.#sequence, error);
+    }
+  }
+
+  #putChunk(results: Results): void {
+    this.#put(CHUNK, toMessage(results.asSent, this.#target, "result"));
+  }
+
+  #put(kind: number, body: Message): void {
+    this.#channel.answers.tryPut(framed(kind, this.#sequence, 0, 0, body));
+    if (body.parts.length > 1) unframe();
   }
 }
 
 /** What the items of a chunk came to. */
 class Results {
   readonly values: unknown[] = [];
-  readonly errors: [index: number, error: unknown][] = [];
+  readonly errors: [index: number, thrown: Thrown][] = [];
+  readonly #stopsAtFailure: boolean;
 
-  fail(error: unknown): void {
-    this.errors.push([this.values.length, error]);
+  constructor(stopsAtFailure: boolean) {
+    this.#stopsAtFailure = stopsAtFailure;
+  }
+
+  fail(thrown: Thrown): void {
+    this.errors.push([this.values.length, thrown]);
     this.values.push(undefined);
+  }
+
+  failAt(index: number, thrown: Thrown): void {
+    this.values[index] = undefined;
+    this.errors.push([index, thrown]);
+  }
+
+  get isStopped(): boolean {
+    return this.#stopsAtFailure && this.errors.length > 0;
   }
 
   get asSent(): ChunkResults {
@@ -317,31 +509,11 @@ class Results {
   }
 }
 
-/** The error that stands for a result or an error that cannot be sent. */
-function unsendable(value: unknown, reason: unknown): EncodingError {
-  const path = reason instanceof EncodingError ? reason.path : "";
-  return new EncodingError(
-    `Error sending result: '${shown(value)}'. Reason: '${reason}'`,
-    { path },
-  );
-}
-
-/** A value in one short line. */
-function shown(value: unknown): string {
-  const text = Deno.inspect(value, {
-    depth: 1,
-    iterableLimit: 5,
-    strAbbreviateSize: 100,
-    compact: true,
-    breakLength: Infinity,
-  });
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
-}
-
-/** Characters of a value shown in an error. */
-const MOST_SHOWN = 300;
-
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    return typeof (value as { then?: unknown }).then === "function";
+  } catch {
+    return false; // a value that cannot be looked at: sending it will tell
+  }
 }

@@ -9,15 +9,13 @@ import { ProcessError, TimeoutError } from "../errors.ts";
 import { checkedTimeout } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 
-/** How the pool settles a result. */
-export interface Settler<T> {
-  /** With what the work came to. */
-  resolve(value: T): void;
-  /** With what it threw. */
-  reject(error: unknown): void;
-  /** Whether that has been done. */
-  readonly isSettled: boolean;
-}
+/** The longest delay a timer takes, in milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Fulfils a result that is pending. */
+export let fulfil: <T>(result: AsyncResult<T>, value: T) => void;
+/** Rejects a result that is pending. */
+export let refuse: <T>(result: AsyncResult<T>, error: unknown) => void;
 
 /**
  * The result of work that a pool has been given. It can be awaited like a Promise;
@@ -38,37 +36,23 @@ export interface Settler<T> {
  * @typeParam T Type of the value.
  */
 export class AsyncResult<T> implements PromiseLike<T> {
+  static {
+    fulfil = (result, value) => result.#settle("fulfilled", value);
+    refuse = (result, error) => result.#settle("rejected", error);
+  }
+
   #state: "pending" | "fulfilled" | "rejected" = "pending";
   #outcome: unknown;
   #deferred: PromiseWithResolvers<T> | undefined;
-  readonly #cancel: () => void;
+  #canceller: { cancel(): void } | undefined;
 
   /**
    * Not for users: a pool makes it.
    *
-   * @param handOver Given what settles it.
-   * @param cancel Stops the work.
+   * @param canceller Stops the work.
    */
-  constructor(handOver: (settler: Settler<T>) => void, cancel: () => void) {
-    this.#cancel = cancel;
-    const isSettled = () => this.#state !== "pending";
-    handOver({
-      resolve: (value) => {
-        if (this.#state !== "pending") return;
-        this.#state = "fulfilled";
-        this.#outcome = value;
-        this.#deferred?.resolve(value);
-      },
-      reject: (error) => {
-        if (this.#state !== "pending") return;
-        this.#state = "rejected";
-        this.#outcome = error;
-        this.#deferred?.reject(error);
-      },
-      get isSettled() {
-        return isSettled();
-      },
-    });
+  constructor(canceller: { cancel(): void }) {
+    this.#canceller = canceller;
   }
 
   /**
@@ -105,7 +89,7 @@ export class AsyncResult<T> implements PromiseLike<T> {
     const onAbort = () => early.reject(signal!.reason);
     const timer = timeout === Infinity ? undefined : setTimeout(
       () => early.resolve(false),
-      Math.min(timeout, 2 ** 31 - 1),
+      Math.min(timeout, LONGEST_TIMER_MS),
     );
     signal?.addEventListener("abort", onAbort);
     const settled = this.#promise.then(() => true, () => true);
@@ -143,7 +127,7 @@ export class AsyncResult<T> implements PromiseLike<T> {
    * nothing once it is there.
    */
   cancel(): void {
-    if (this.#state === "pending") this.#cancel();
+    this.#canceller?.cancel();
   }
 
   /**
@@ -168,6 +152,25 @@ export class AsyncResult<T> implements PromiseLike<T> {
     onRejected?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<T | B> {
     return this.#promise.catch(onRejected);
+  }
+
+  /**
+   * As with a Promise.
+   *
+   * @param onFinally Called when the value or the error is there.
+   */
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.#promise.finally(onFinally);
+  }
+
+  #settle(state: "fulfilled" | "rejected", outcome: unknown): void {
+    if (this.#state !== "pending") return;
+    this.#state = state;
+    this.#outcome = outcome;
+    this.#canceller = undefined; // and with it all that the work was about
+    if (!this.#deferred) return;
+    if (state === "fulfilled") this.#deferred.resolve(outcome as T);
+    else this.#deferred.reject(outcome);
   }
 
   /** Made when it is first asked for: most results are awaited once, many never. */

@@ -30,15 +30,14 @@ let index = 0;
 let controller: AbortController | undefined;
 let listening: AbortController | undefined;
 
-/** Says which task runs now. */
-export function beginTask(
-  itsArena: Arena,
-  itsChannel: Channel,
-  itsSequence: number,
-  itsIndex: number,
-): void {
+/** Says which pool this is a worker of. */
+export function enterPool(itsArena: Arena, itsChannel: Channel): void {
   arena = itsArena;
   channel = itsChannel;
+}
+
+/** Says which task runs now. */
+export function beginTask(itsSequence: number, itsIndex: number): void {
   sequence = itsSequence;
   index = itsIndex;
 }

@@ -9,26 +9,76 @@
  *
  * @module
  */
-import { TimeoutError } from "../errors.ts";
+import { PoolTerminatedError, TimeoutError } from "../errors.ts";
 import { checkedTimeout } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { labelOf, Reporter, spread } from "./_jobs.ts";
+import { encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
-import { EACH, FAILURE } from "./_protocol.ts";
+import type { OpenJob } from "./_open_jobs.ts";
+import { EACH } from "./_protocol.ts";
+import { Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { Task, TaskOutcome } from "./_task.ts";
-import type { ResolvedOptions } from "./options.ts";
+import type { Job, Task } from "./_task.ts";
+import type { AnyIterable, ResolvedOptions } from "./options.ts";
 
 /** Items ahead for each worker: enough for one running, one waiting, and slack. */
 const BUFFERED_PER_WORKER = 4;
+
+/** The longest delay a timer takes, in milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A value or an error that is ready to be taken. */
 type Ready<R> = { readonly value: R } | { readonly error: unknown };
 
 /** Somebody who waits for the next result. */
-interface Taker<R> {
-  resolve(result: IteratorResult<R, undefined>): void;
-  reject(error: unknown): void;
+class Taker<R> {
+  readonly #next: PromiseWithResolvers<IteratorResult<R, undefined>> = Promise
+    .withResolvers();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+
+  /** What it gets. */
+  get promise(): Promise<IteratorResult<R, undefined>> {
+    return this.#next.promise;
+  }
+
+  /** Has it give up when its time is up, or its signal is aborted. */
+  limit(
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+    giveUp: (error: unknown) => void,
+  ): void {
+    const late = () =>
+      giveUp(new TimeoutError("Cannot take the next result in time"));
+    if (signal?.aborted) return giveUp(signal.reason);
+    if (timeoutMs <= 0) return late();
+    if (timeoutMs !== Infinity) {
+      this.#timer = setTimeout(late, Math.min(timeoutMs, LONGEST_TIMER_MS));
+    }
+    this.#signal = signal;
+    this.#onAbort = () => giveUp(signal!.reason);
+    signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  resolve(result: IteratorResult<R, undefined>): void {
+    this.#unlimit();
+    this.#next.resolve(result);
+  }
+
+  reject(error: unknown): void {
+    this.#unlimit();
+    // As with the Promise of a map: whoever terminated the pool knows.
+    if (error instanceof PoolTerminatedError) this.promise.catch(() => {});
+    this.#next.reject(error);
+  }
+
+  #unlimit(): void {
+    clearTimeout(this.#timer);
+    if (this.#onAbort) {
+      this.#signal?.removeEventListener("abort", this.#onAbort);
+    }
+  }
 }
 
 /**
@@ -36,11 +86,15 @@ interface Taker<R> {
  *
  * - **Failures** are thrown in their place, and do not end it: take on.
  * - **End:** the source's error comes after the results of what it gave before.
+ * - **Closing the pool** lets it go on; once somebody waits in `join()`, it takes
+ *   the rest of its source without waiting for its results to be taken.
  *
  * @typeParam R Type of a result.
  */
 export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   readonly #scheduler: Scheduler;
+  /** Not to be collected, and so terminated, while somebody takes results. */
+  readonly #pool: object;
   readonly #fn: AnyFunction;
   readonly #number: number;
   readonly #options: ResolvedOptions<never>;
@@ -53,18 +107,23 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   /** Results by index, if they come in order; else by the order they came. */
   readonly #ready = new Map<number, Ready<R>>();
   readonly #takers: Taker<R>[] = [];
+  /** Items taken from the source. */
   #pulled = 0;
-  #taken = 0;
+  /** Items whose results are there. */
   #arrived = 0;
+  /** Results that have been taken. */
+  #taken = 0;
   #isPulling = false;
+  #isHurried = false;
   #sourceEnded = false;
-  #sourceError: { readonly error: unknown } | undefined;
+  #endError: { readonly error: unknown } | undefined;
   #isClosed = false;
   #onAbort: (() => void) | undefined;
 
   /**
    * Not for users: see `Pool.imap()`.
    *
+   * @param pool Whose it is.
    * @param scheduler Who runs the tasks.
    * @param fn The function.
    * @param items The source.
@@ -72,13 +131,15 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
    * @param options The caller's options.
    */
   constructor(
+    pool: object,
     scheduler: Scheduler,
     fn: AnyFunction,
-    items: Iterable<unknown> | AsyncIterable<unknown>,
+    items: AnyIterable<unknown>,
     isOrdered: boolean,
     options: ResolvedOptions<never>,
   ) {
     scheduler.checkRunning();
+    this.#pool = pool;
     this.#scheduler = scheduler;
     this.#fn = fn;
     this.#number = scheduler.numberOf(fn);
@@ -91,15 +152,26 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
         BUFFERED_PER_WORKER * scheduler.size * this.#chunkSize,
     );
     this.#progress = new Reporter(options.onProgress, null);
-    this.#source = iteratorOf(items);
     const { signal } = options;
     signal?.throwIfAborted();
+    this.#source = iteratorOf(items);
     if (signal) {
       this.#onAbort = () => this.#abort(signal.reason);
       signal.addEventListener("abort", this.#onAbort);
     }
+    scheduler.openJobs.add(this.#inside);
     this.#pull();
   }
+
+  /** What the scheduler sees of it. */
+  readonly #inside: Job & OpenJob = {
+    ended: (task, kind, value) => this.#onEnded(task, kind, value),
+    hurry: () => {
+      this.#isHurried = true;
+      this.#pull();
+    },
+    fail: (error) => this.#abort(error),
+  };
 
   /**
    * The next result.
@@ -109,25 +181,24 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
    * @throws What the item's call threw.
    */
   next(options: WaitOptions = {}): Promise<IteratorResult<R, undefined>> {
-    const timeout = checkedTimeout(options?.timeout);
-    const { promise, resolve, reject } = Promise.withResolvers<
-      IteratorResult<R, undefined>
-    >();
-    const taker: Taker<R> = { resolve, reject };
+    const timeoutMs = checkedTimeout(options?.timeout);
+    const taker = new Taker<R>();
     this.#takers.push(taker);
     this.#serve();
-    const at = this.#takers.indexOf(taker);
-    if (at < 0) return promise;
-    return this.#limited(taker, promise, timeout, options?.signal);
+    if (this.#takers.includes(taker)) {
+      taker.limit(timeoutMs, options?.signal, (error) => {
+        const at = this.#takers.indexOf(taker);
+        if (at >= 0) this.#takers.splice(at, 1);
+        taker.reject(error);
+      });
+    }
+    return taker.promise;
   }
 
   /** Ends it early: closes the source and gives up what was begun. */
   async return(): Promise<IteratorResult<R, undefined>> {
     this.#close();
-    if (!this.#sourceEnded) {
-      this.#sourceEnded = true;
-      await this.#source.return?.();
-    }
+    await this.#closeSource();
     return { done: true, value: undefined };
   }
 
@@ -141,35 +212,6 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     await this.return();
   }
 
-  async #limited(
-    taker: Taker<R>,
-    promise: Promise<IteratorResult<R, undefined>>,
-    timeout: number,
-    signal: AbortSignal | undefined,
-  ): Promise<IteratorResult<R, undefined>> {
-    const giveUp = (error: unknown) => {
-      const at = this.#takers.indexOf(taker);
-      if (at < 0) return;
-      this.#takers.splice(at, 1);
-      taker.reject(error);
-    };
-    const late = () =>
-      giveUp(new TimeoutError("Cannot take the next result in time"));
-    if (timeout <= 0) late();
-    const timer = timeout === Infinity
-      ? undefined
-      : setTimeout(late, Math.min(timeout, 2 ** 31 - 1));
-    const onAbort = () => giveUp(signal!.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    }
-  }
-
   // ---- from the source to the workers -----------------------------------------
 
   /** Takes items while there is room, and submits them in chunks. */
@@ -178,78 +220,119 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     this.#isPulling = true;
     try {
       while (this.#hasRoom()) {
-        const chunk: unknown[] = [];
-        try {
-          while (chunk.length < this.#chunkSize) {
-            const step = this.#source.next();
-            const item = step instanceof Promise ? await step : step;
-            if (this.#isClosed) return;
-            if (item.done) {
-              this.#sourceEnded = true;
-              break;
-            }
-            chunk.push(item.value);
-          }
-        } catch (error) {
-          // What it gave before in the same chunk is not done: the source failed
-          // while that chunk was being made, as in Python.
-          this.#sourceEnded = true;
-          this.#sourceError = { error };
-          chunk.length = 0;
-        }
-        if (chunk.length > 0) this.#submit(chunk);
-        if (this.#sourceEnded) this.#progress.total = this.#pulled;
+        const pending = this.#pullChunk();
+        if (pending) await pending;
       }
     } finally {
       this.#isPulling = false;
+      if (this.#sourceEnded) {
+        this.#progress.total = this.#pulled;
+        this.#scheduler.openJobs.delete(this.#inside);
+      }
       this.#serve();
     }
   }
 
+  #pullChunk(): Promise<void> | undefined {
+    const chunk: unknown[] = [];
+    try {
+      while (chunk.length < this.#chunkSize) {
+        const step = this.#source.next();
+        if (isPromise(step)) return this.#pullRest(chunk, step);
+        if (!this.#accept(chunk, step)) break;
+      }
+    } catch (error) {
+      this.#onSourceError(chunk, error);
+    }
+    if (chunk.length > 0 && !this.#isClosed) this.#submit(chunk);
+    return undefined;
+  }
+
+  /** Goes on with a chunk of a source that gives promises. */
+  async #pullRest(
+    chunk: unknown[],
+    first: PromiseLike<IteratorResult<unknown>>,
+  ): Promise<void> {
+    try {
+      let step = await first;
+      while (
+        !this.#isClosed && this.#accept(chunk, step) &&
+        chunk.length < this.#chunkSize
+      ) step = await this.#source.next();
+    } catch (error) {
+      this.#onSourceError(chunk, error);
+    }
+    if (chunk.length > 0 && !this.#isClosed) this.#submit(chunk);
+  }
+
+  /** Returns whether the source goes on. */
+  #accept(chunk: unknown[], step: IteratorResult<unknown>): boolean {
+    if (step.done) {
+      this.#sourceEnded = true;
+      return false;
+    }
+    chunk.push(step.value);
+    return true;
+  }
+
+  #onSourceError(chunk: unknown[], error: unknown): void {
+    this.#sourceEnded = true;
+    if (this.#isClosed) return;
+    this.#endError = { error };
+    // What it gave before in the same chunk is not done: the source failed while
+    // that chunk was being made, as in Python.
+    chunk.length = 0;
+  }
+
   #hasRoom(): boolean {
-    return !this.#isClosed && !this.#sourceEnded &&
-      this.#pulled - this.#taken + this.#chunkSize <= this.#bufferSize;
+    if (this.#isClosed || this.#sourceEnded) return false;
+    const held = this.#pulled - (this.#isHurried ? this.#arrived : this.#taken);
+    return held + this.#chunkSize <= this.#bufferSize;
   }
 
   #submit(chunk: unknown[]): void {
     const index = this.#pulled;
     const count = chunk.length;
+    const { settings } = this.#options;
+    const encode = () => encodeChunk(this.#scheduler, chunk, index);
     this.#pulled += count;
-    const settle = (outcome: TaskOutcome) => {
-      const values = new Array<Ready<R>>(count);
-      const errors = spread<R>(outcome, count, (i, value) => {
-        values[i] = { value };
-      });
-      for (const [i, error] of errors) values[i] = { error };
-      this.#progress.add(count - errors.length, errors.length);
-      for (let i = 0; i < count; i++) {
-        this.#ready.set(
-          this.#isOrdered ? index + i : this.#arrived++,
-          values[i]!,
-        );
-      }
-      this.#serve();
-    };
     try {
-      this.#scheduler.checkRunning();
-      const task: Task = this.#scheduler.submit({
-        kind: EACH,
-        fn: this.#number,
+      const task = this.#scheduler.submit(
+        EACH,
+        this.#number,
+        this.#fn.name,
         index,
-        body: this.#scheduler.encode(chunk, `items from ${index}`),
-        timeoutMs: this.#options.timeoutMs,
-        retries: this.#options.retries,
-        label: labelOf(this.#fn, index, count),
-        done: (outcome) => {
-          this.#tasks.delete(task);
-          settle(outcome);
-        },
-      });
+        count,
+        settings,
+        this.#inside,
+        encode(),
+        settings.retries > 0 ? encode : undefined,
+      );
       this.#tasks.add(task);
     } catch (error) {
       // What cannot be sent fails in its place; the others go on.
-      settle({ kind: FAILURE, value: error });
+      this.#arrive(index, new Array<Ready<R>>(count).fill({ error }), count);
     }
+  }
+
+  #onEnded(task: Task, kind: number, value: unknown): void {
+    this.#tasks.delete(task);
+    const results = new Array<Ready<R>>(task.count);
+    const errors = spread<R>(task, kind, value, (i, value) => {
+      results[i] = { value };
+    });
+    for (const [i, error] of errors) results[i] = { error };
+    this.#arrive(task.index, results, errors.length);
+  }
+
+  #arrive(index: number, results: readonly Ready<R>[], failed: number): void {
+    for (const [i, result] of results.entries()) {
+      const place = this.#isOrdered ? index + i : this.#arrived;
+      this.#arrived++;
+      this.#ready.set(place, result);
+    }
+    this.#progress.add(results.length - failed, failed);
+    this.#serve();
   }
 
   // ---- from the workers to the taker --------------------------------------------
@@ -275,32 +358,38 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   }
 
   #finish(taker: Taker<R>): void {
-    const failure = this.#sourceError;
-    this.#sourceError = undefined;
+    const failure = this.#endError;
+    this.#endError = undefined;
     this.#unlisten();
     if (failure) taker.reject(failure.error);
     else taker.resolve({ done: true, value: undefined });
   }
 
+  /** Ends it with an error, once. */
   #abort(reason: unknown): void {
+    if (this.#isClosed || this.#isExhausted()) return;
     const takers = this.#takers.splice(0);
-    this.#sourceError = takers.length > 0 ? undefined : { error: reason };
-    for (const taker of takers) taker.reject(reason);
-    const isOpen = !this.#sourceEnded;
+    this.#endError = takers.length > 0 ? undefined : { error: reason };
     this.#close();
-    this.#sourceEnded = true;
-    if (isOpen) {
-      Promise.resolve(this.#source.return?.()).catch(reportError);
-    }
+    for (const taker of takers) taker.reject(reason);
+    this.#closeSource().catch(reportError);
   }
 
   #close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#unlisten();
-    for (const task of this.#tasks) this.#scheduler.abandon(task);
+    this.#scheduler.abandon(this.#tasks);
     this.#tasks.clear();
     this.#ready.clear();
+    this.#scheduler.openJobs.delete(this.#inside);
     for (const taker of this.#takers.splice(0)) this.#finish(taker);
+  }
+
+  async #closeSource(): Promise<void> {
+    if (this.#sourceEnded) return;
+    this.#sourceEnded = true;
+    await this.#source.return?.();
   }
 
   #unlisten(): void {
@@ -310,8 +399,14 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   }
 }
 
+function isPromise(
+  step: IteratorResult<unknown> | Promise<IteratorResult<unknown>>,
+): step is Promise<IteratorResult<unknown>> {
+  return typeof (step as { then?: unknown }).then === "function";
+}
+
 function iteratorOf(
-  items: Iterable<unknown> | AsyncIterable<unknown>,
+  items: AnyIterable<unknown>,
 ): Iterator<unknown> | AsyncIterator<unknown> {
   if (
     typeof items === "object" && items !== null || typeof items === "string"

@@ -6,6 +6,10 @@
  * @module
  */
 import { checkedTimeout } from "../memory/mod.ts";
+import type { TaskSettings } from "./_task.ts";
+
+/** What can be iterated over, now or as it comes. */
+export type AnyIterable<T> = Iterable<T> | AsyncIterable<T>;
 
 /** How far a job has come. */
 export interface Progress {
@@ -31,14 +35,26 @@ export interface TaskOptions {
    * @default {undefined} no limit
    */
   timeout?: number | undefined;
-  /** Aborting it gives the work up, see `AsyncResult.cancel()`. */
+  /**
+   * Aborting it gives the work up, see `AsyncResult.cancel()`; the result rejects
+   * with its reason.
+   */
   signal?: AbortSignal | undefined;
   /**
-   * How often a task is run again whose worker died while running it.
+   * How often a task is run again whose worker died while running it. Its
+   * arguments are sent again as they are then. An error that the task throws, or
+   * the end of its time, is final.
    *
    * @default {0}
    */
   retries?: number | undefined;
+  /**
+   * Work with a higher one begins first, whenever it was submitted. What runs is
+   * not interrupted.
+   *
+   * @default {0}
+   */
+  priority?: number | undefined;
 }
 
 /** Options of `applyAsync`. */
@@ -88,9 +104,8 @@ export interface ImapOptions extends TaskOptions {
 
 /** Options after checking. */
 export interface ResolvedOptions<T> {
-  readonly timeoutMs: number;
+  readonly settings: TaskSettings;
   readonly signal: AbortSignal | undefined;
-  readonly retries: number;
   readonly chunkSize: number | undefined;
   readonly failFast: boolean;
   readonly callback: ((value: T) => unknown) | undefined;
@@ -98,6 +113,18 @@ export interface ResolvedOptions<T> {
   readonly onProgress: ((progress: Progress) => unknown) | undefined;
   readonly bufferSize: number | undefined;
 }
+
+/** What no options mean: the same object for the many calls without any. */
+const DEFAULTS: ResolvedOptions<unknown> = {
+  settings: { timeoutMs: Infinity, retries: 0, priority: 0 },
+  signal: undefined,
+  chunkSize: undefined,
+  failFast: false,
+  callback: undefined,
+  errorCallback: undefined,
+  onProgress: undefined,
+  bufferSize: undefined,
+};
 
 /**
  * Checks options.
@@ -109,6 +136,7 @@ export interface ResolvedOptions<T> {
 export function resolved<T>(
   options: number | (MapOptions<T> & ImapOptions) | undefined,
 ): ResolvedOptions<T> {
+  if (options === undefined) return DEFAULTS as ResolvedOptions<T>;
   const given = typeof options === "number"
     ? { chunkSize: options }
     : options ?? {};
@@ -119,16 +147,13 @@ export function resolved<T>(
       }`,
     );
   }
-  const timeoutMs = checkedTimeout(given.timeout);
-  if (timeoutMs <= 0) {
-    throw new RangeError(
-      `Cannot submit work as 'timeout' must be more than 0 ms: it is ${timeoutMs}`,
-    );
-  }
   return {
-    timeoutMs,
-    signal: given.signal,
-    retries: atLeast(0, "retries", given.retries) ?? 0,
+    settings: {
+      timeoutMs: checkedLimit(given.timeout),
+      retries: atLeast(0, "retries", given.retries) ?? 0,
+      priority: checkedPriority(given.priority),
+    },
+    signal: checkedSignal(given.signal),
     chunkSize: checkedChunkSize(given.chunkSize),
     failFast: given.failFast ?? false,
     callback: callable("callback", given.callback),
@@ -138,9 +163,38 @@ export function resolved<T>(
   };
 }
 
+function checkedLimit(timeout: number | undefined): number {
+  const timeoutMs = checkedTimeout(timeout);
+  if (timeoutMs > 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot submit work as 'timeout' must be more than 0 ms: it is ${timeoutMs}`,
+  );
+}
+
+function checkedPriority(priority: number | undefined): number {
+  if (priority === undefined) return 0;
+  if (typeof priority === "number" && !Number.isNaN(priority)) return priority;
+  throw new TypeError(
+    `Cannot submit work as 'priority' must be a number: it is ${
+      Deno.inspect(priority)
+    }`,
+  );
+}
+
+function checkedSignal(
+  signal: AbortSignal | undefined,
+): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw new TypeError(
+    `Cannot submit work as 'signal' must be an AbortSignal: it is ${
+      Deno.inspect(signal)
+    }`,
+  );
+}
+
 function checkedChunkSize(size: number | undefined): number | undefined {
   if (size === undefined || (Number.isInteger(size) && size >= 1)) return size;
-  throw new RangeError(`Chunksize must be 1+, not ${size}`);
+  throw new RangeError(`Chunksize must be 1+, not ${Deno.inspect(size)}`);
 }
 
 function atLeast(
@@ -148,7 +202,10 @@ function atLeast(
   name: string,
   value: number | undefined,
 ): number | undefined {
-  if (value === undefined || (Number.isInteger(value) && value >= least)) {
+  if (
+    value === undefined ||
+    ((Number.isInteger(value) || value === Infinity) && value >= least)
+  ) {
     return value;
   }
   throw new RangeError(

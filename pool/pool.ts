@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { EncodingError, ProcessError } from "../errors.ts";
+import { EncodingError, PoolTerminatedError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
 import { kindOf, travelsAs } from "../primitives/_block.ts";
 import { showAsText } from "../primitives/_inspect.ts";
@@ -15,49 +15,16 @@ import { callJob, mapJob } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import { resolved } from "./options.ts";
 import type {
+  AnyIterable,
   ApplyOptions,
   ImapOptions,
   MapOptions,
   TaskOptions,
 } from "./options.ts";
+import { resolvedPool } from "./pool_options.ts";
+import type { PoolOptions } from "./pool_options.ts";
 import { Scheduler } from "./_scheduler.ts";
-
-/** What can be iterated over, now or as it comes. */
-export type AnyIterable<T> = Iterable<T> | AsyncIterable<T>;
-
-/** Options of a {@linkcode Pool}. */
-export interface PoolOptions<I extends unknown[] = never[]> {
-  /**
-   * Workers.
-   *
-   * @default {cpuCount()}
-   */
-  processes?: number | undefined;
-  /** Called first in each worker. If it fails, so does the pool. */
-  initializer?: ((...args: I) => unknown) | undefined;
-  /**
-   * With these arguments.
-   *
-   * @default {[]}
-   */
-  initArgs?: I | undefined;
-  /**
-   * Tasks after which a worker is replaced by a new one; a chunk is one task.
-   *
-   * @default {undefined} no limit
-   */
-  maxTasksPerChild?: number | undefined;
-  /** What each worker may do; only `spawn`. */
-  permissions?: Deno.PermissionOptions | undefined;
-  /** Environment variables to add; only `spawn`. */
-  env?: Record<string, string> | undefined;
-  /** Working directory of the workers; only `spawn`. */
-  cwd?: string | URL | undefined;
-  /** Further flags for `deno run`; only `spawn`. */
-  execArgs?: string[] | undefined;
-  /** Limit of each worker's JavaScript heap in MiB. */
-  memoryLimitMb?: number | undefined;
-}
+import type { PoolStatistics } from "./statistics.ts";
 
 /** Says so when a pool is collected that nobody has closed. */
 const dropped = new FinalizationRegistry<Scheduler>((scheduler) => {
@@ -90,8 +57,10 @@ const dropped = new FinalizationRegistry<Scheduler>((scheduler) => {
  * await using pool = new Pool(2);
  * assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
  * ```
+ *
+ * @typeParam I Types of the arguments of the initializer.
  */
-export class Pool {
+export class Pool<I extends unknown[] = []> {
   static {
     showAsText(this);
     travelsAs(this, () => {
@@ -106,89 +75,104 @@ export class Pool {
   /**
    * Starts the workers.
    *
-   * @param options How many, or more.
+   * @param options How many, or what they are to be.
+   * @default options {cpuCount()}
    * @throws {RangeError} If a number is out of range.
    * @throws {TypeError} If an option has the wrong type.
+   * @throws {EncodingError} If the initializer or its arguments cannot be sent.
    * @throws {ProcessError} If this process may not have children.
    */
-  constructor(options?: number);
-  /**
-   * Starts the workers.
-   *
-   * @param options How many, and what they are to be.
-   * @throws {RangeError} If a number is out of range.
-   * @throws {TypeError} If an option has the wrong type.
-   * @throws {ProcessError} If this process may not have children.
-   */
-  constructor(options: PoolOptions<never[]>);
-  /**
-   * Starts the workers.
-   *
-   * @param options How many, and what they are to be.
-   */
-  constructor(options: number | PoolOptions<never[]> = {}) {
-    const given = typeof options === "number"
-      ? { processes: options }
-      : options;
-    checkOptions(given);
-    const {
-      processes = navigator.hardwareConcurrency,
-      initializer = null,
-      initArgs = [],
-      maxTasksPerChild = Infinity,
-      ...rest
-    } = given;
-    this.#scheduler = new Scheduler({
-      kind: kindOf(new.target),
-      processes,
-      initializer,
-      initArgs,
-      maxTasks: maxTasksPerChild,
-      options: rest,
-    });
+  constructor(options: number | PoolOptions<I> = {}) {
+    const given = options as number | PoolOptions<never[]>;
+    this.#scheduler = new Scheduler(kindOf(new.target), resolvedPool(given));
+    this.#scheduler.belongsTo(this);
     dropped.register(this, this.#scheduler);
   }
 
   /**
-   * Calls a function in a worker.
+   * Fulfilled when all workers that have been started so far have run their
+   * initializer. Nobody has to wait for it: tasks can be submitted at once.
+   *
+   * It rejects if the pool is broken, or ended before.
+   */
+  get ready(): Promise<void> {
+    return this.#scheduler.whenReady();
+  }
+
+  /**
+   * Calls a function without arguments in a worker.
    *
    * @param fn The function.
-   * @param args Its arguments.
-   * @param options Time limit, signal, retries.
+   * @param args None.
+   * @param options Time limit, signal, retries, priority.
    * @returns What it returns.
    * @throws What it throws; `WorkerLostError`, `TimeoutError`.
    * @throws {EncodingError} If something cannot be sent.
    * @throws {ProcessError} If the pool is not running.
    */
-  async apply<A extends unknown[], R>(
+  apply<R>(
+    fn: () => R,
+    args?: [],
+    options?: TaskOptions,
+  ): Promise<Awaited<R>>;
+  /**
+   * Calls a function in a worker.
+   *
+   * @param fn The function.
+   * @param args Its arguments.
+   * @param options Time limit, signal, retries, priority.
+   * @returns What it returns.
+   * @throws What it throws; `WorkerLostError`, `TimeoutError`.
+   * @throws {EncodingError} If something cannot be sent.
+   * @throws {ProcessError} If the pool is not running.
+   */
+  apply<A extends unknown[], R>(
     fn: (...args: A) => R,
-    args?: A,
+    args: A,
+    options?: TaskOptions,
+  ): Promise<Awaited<R>>;
+  apply<R>(
+    fn: (...args: never[]) => R,
+    args?: unknown[],
     options?: TaskOptions,
   ): Promise<Awaited<R>> {
-    return await this.applyAsync(fn, args, options);
+    return promised(() => this.#apply(fn, args, options));
   }
 
   /**
    * The same, giving the result at once.
    *
    * @param fn The function.
+   * @param args None.
+   * @param options Time limit, signal, retries, priority, callbacks.
+   * @throws {EncodingError} If something cannot be sent.
+   * @throws {ProcessError} If the pool is not running.
+   */
+  applyAsync<R>(
+    fn: () => R,
+    args?: [],
+    options?: ApplyOptions<Awaited<R>>,
+  ): AsyncResult<Awaited<R>>;
+  /**
+   * The same, giving the result at once.
+   *
+   * @param fn The function.
    * @param args Its arguments.
-   * @param options Time limit, signal, retries, callbacks.
+   * @param options Time limit, signal, retries, priority, callbacks.
    * @throws {EncodingError} If something cannot be sent.
    * @throws {ProcessError} If the pool is not running.
    */
   applyAsync<A extends unknown[], R>(
     fn: (...args: A) => R,
-    args?: A,
+    args: A,
+    options?: ApplyOptions<Awaited<R>>,
+  ): AsyncResult<Awaited<R>>;
+  applyAsync<R>(
+    fn: (...args: never[]) => R,
+    args?: unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): AsyncResult<Awaited<R>> {
-    checkFunction(fn);
-    return callJob(
-      this.#scheduler,
-      fn as unknown as AnyFunction,
-      args ?? [],
-      resolved(options),
-    );
+    return this.#apply(fn, args, options);
   }
 
   /**
@@ -202,12 +186,12 @@ export class Pool {
    * `failFast`).
    * @throws {ProcessError} If the pool is not running.
    */
-  async map<T, R>(
+  map<T, R>(
     fn: (item: T) => R,
     items: AnyIterable<T>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): Promise<Awaited<R>[]> {
-    return await this.#map(fn, await collected(items), false, options);
+    return this.#mapped(fn, items, false, options);
   }
 
   /**
@@ -223,7 +207,7 @@ export class Pool {
     items: Iterable<T>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): AsyncResult<Awaited<R>[]> {
-    return this.#map(fn, [...items], false, options);
+    return this.#map(fn, collected(items), false, options);
   }
 
   /**
@@ -236,13 +220,13 @@ export class Pool {
    * @throws The first failure to arrive, after all has been done.
    * @throws {ProcessError} If the pool is not running.
    */
-  async starmap<A extends unknown[], R>(
+  starmap<A extends unknown[], R>(
     fn: (...args: A) => R,
     tuples: AnyIterable<A>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): Promise<Awaited<R>[]> {
     const spread = fn as unknown as (...args: never[]) => R;
-    return await this.#map(spread, await collected(tuples), true, options);
+    return this.#mapped(spread, tuples, true, options);
   }
 
   /**
@@ -259,7 +243,7 @@ export class Pool {
     options?: number | MapOptions<Awaited<R>[]>,
   ): AsyncResult<Awaited<R>[]> {
     const spread = fn as unknown as (...args: never[]) => R;
-    return this.#map(spread, [...tuples], true, options);
+    return this.#map(spread, collected(tuples), true, options);
   }
 
   /**
@@ -316,8 +300,38 @@ export class Pool {
     await this.#scheduler.join();
   }
 
-  /** Terminates it. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /**
+   * What the pool has done and is doing.
+   *
+   * @returns A snapshot that does not change.
+   */
+  statistics(): PoolStatistics {
+    return this.#scheduler.statistics();
+  }
+
+  /**
+   * Terminates it at the end of a block of `await using`, and says so if there is
+   * work that is not done.
+   *
+   * A block cannot be begun with a pool that is not running.
+   *
+   * @throws {ProcessError} When it is asked for, if the pool is not running.
+   */
+  get [Symbol.asyncDispose](): () => Promise<void> {
+    // `await using` asks for this at the start of the block.
+    const { state } = this.#scheduler;
+    if (state !== "RUN") throw new ProcessError("Pool not running");
+    return () => this.#dispose();
+  }
+
+  /** Describes it as Python does. */
+  toString(): string {
+    const { state, size } = this.#scheduler;
+    const { name } = this.constructor;
+    return `<multiprocessing.pool.${name} state=${state} pool_size=${size}>`;
+  }
+
+  async #dispose(): Promise<void> {
     const { outstanding, state } = this.#scheduler;
     if (outstanding > 0 && state !== "TERMINATE") {
       log.warn(
@@ -327,10 +341,33 @@ export class Pool {
     await this.terminate();
   }
 
-  /** Describes it as Python does. */
-  toString(): string {
-    const { state, size } = this.#scheduler;
-    return `<multiprocessing.pool.Pool state=${state} pool_size=${size}>`;
+  #apply<R>(
+    fn: (...args: never[]) => R,
+    args: unknown[] = [],
+    options: ApplyOptions<Awaited<R>> | undefined,
+  ): AsyncResult<Awaited<R>> {
+    checkFunction(fn);
+    checkArguments(args);
+    return callJob(
+      this.#scheduler,
+      fn as AnyFunction,
+      args,
+      resolved(options),
+    );
+  }
+
+  #mapped<R>(
+    fn: (...args: never[]) => R,
+    items: AnyIterable<unknown>,
+    isSpread: boolean,
+    options: number | MapOptions<Awaited<R>[]> | undefined,
+  ): Promise<Awaited<R>[]> {
+    return promised(async () => {
+      const all = isAsync(items)
+        ? await Array.fromAsync(items)
+        : collected(items);
+      return await this.#map(fn, all, isSpread, options);
+    });
   }
 
   #map<R>(
@@ -352,6 +389,7 @@ export class Pool {
   ): PoolIterator<Awaited<R>> {
     checkFunction(fn);
     return new PoolIterator<Awaited<R>>(
+      this,
       this.#scheduler,
       fn,
       items,
@@ -361,14 +399,35 @@ export class Pool {
   }
 }
 
-async function collected<T>(items: AnyIterable<T>): Promise<readonly T[]> {
-  if (Array.isArray(items)) return items;
-  if (items === null || items === undefined) {
-    throw new TypeError(`Cannot map over ${items} as it is not iterable`);
+/**
+ * A Promise of some work. Unlike an `AsyncResult`, a failure of it that nobody
+ * looks at is reported; but that the pool was terminated is no failure of the
+ * work, and whoever terminated it knows.
+ */
+function promised<T>(work: () => PromiseLike<T>): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const refuse = (error: unknown) => {
+    if (error instanceof PoolTerminatedError) promise.catch(() => {});
+    reject(error);
+  };
+  try {
+    work().then(resolve, refuse);
+  } catch (error) {
+    reject(error);
   }
-  return Symbol.asyncIterator in Object(items)
-    ? await Array.fromAsync(items as AsyncIterable<T>)
-    : [...items as Iterable<T>];
+  return promise;
+}
+
+function isAsync<T>(items: AnyIterable<T>): items is AsyncIterable<T> {
+  return Symbol.asyncIterator in Object(items);
+}
+
+function collected<T>(items: Iterable<T>): readonly T[] {
+  if (Array.isArray(items)) return items;
+  if (Symbol.iterator in Object(items)) return [...items];
+  throw new TypeError(
+    `Cannot map over ${Deno.inspect(items)} as it is not iterable`,
+  );
 }
 
 function checkFunction(fn: unknown): void {
@@ -376,6 +435,15 @@ function checkFunction(fn: unknown): void {
   throw new TypeError(
     `Cannot submit work as the first argument must be a function: it is ${
       Deno.inspect(fn)
+    }`,
+  );
+}
+
+function checkArguments(args: unknown): void {
+  if (Array.isArray(args)) return;
+  throw new TypeError(
+    `Cannot submit work as the arguments must be an array: they are ${
+      Deno.inspect(args)
     }`,
   );
 }
@@ -388,41 +456,4 @@ function checkTuples(tuples: readonly unknown[]): void {
       Deno.inspect(tuples[at])
     }`,
   );
-}
-
-function checkOptions(options: PoolOptions<never[]>): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot create a pool as its options must be a number or an object: they are ${
-        Deno.inspect(options)
-      }`,
-    );
-  }
-  const { processes, initializer, initArgs, maxTasksPerChild } = options;
-  if (processes !== undefined) {
-    if (typeof processes !== "number") {
-      throw new TypeError(
-        `Cannot create a pool as 'processes' must be a number: it is ${
-          Deno.inspect(processes)
-        }`,
-      );
-    }
-    if (!(processes >= 1 && Number.isInteger(processes))) {
-      throw new RangeError(
-        `Number of processes must be at least 1, and whole: 'processes' is ${processes}`,
-      );
-    }
-  }
-  if (initializer !== undefined && typeof initializer !== "function") {
-    throw new TypeError("initializer must be a callable");
-  }
-  if (initArgs !== undefined && !Array.isArray(initArgs)) {
-    throw new TypeError("initArgs must be an array");
-  }
-  if (
-    maxTasksPerChild !== undefined &&
-    !(Number.isInteger(maxTasksPerChild) && maxTasksPerChild >= 1)
-  ) {
-    throw new RangeError("maxtasksperchild must be a positive int or None");
-  }
 }

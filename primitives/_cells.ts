@@ -17,87 +17,7 @@
  *
  * @module
  */
-
-/** The type of a value by its code. */
-export interface CodeTypes {
-  /** One byte, as a character from U+0000 to U+00FF. */
-  c: string;
-  /** One character of any script. */
-  u: string;
-  /** 8 bits with a sign. */
-  b: number;
-  /** 8 bits. */
-  B: number;
-  /** 16 bits with a sign. */
-  h: number;
-  /** 16 bits. */
-  H: number;
-  /** 32 bits with a sign. */
-  i: number;
-  /** 32 bits. */
-  I: number;
-  /** 64 bits with a sign. */
-  l: bigint;
-  /** 64 bits. */
-  L: bigint;
-  /** 64 bits with a sign. */
-  q: bigint;
-  /** 64 bits. */
-  Q: bigint;
-  /** A float of 32 bits: a number loses digits there. */
-  f: number;
-  /** A float of 64 bits: any number as it is. */
-  d: number;
-}
-
-/** A letter for the type of a value, as in Python's `array` and `struct`. */
-export type TypeCode = keyof CodeTypes;
-
-/** What is stored under a type code. */
-export type ValueOf<C extends TypeCode> = CodeTypes[C];
-
-/** What can be added under a type code. */
-export type AmountOf<C extends TypeCode> = C extends "c" | "u" ? never
-  : CodeTypes[C];
-
-/** The typed array that shows memory of a type code. */
-export interface ViewTypes {
-  /** Bytes. */
-  c: Uint8Array;
-  /** Code points. */
-  u: Uint32Array;
-  /** Numbers. */
-  b: Int8Array;
-  /** Numbers. */
-  B: Uint8Array;
-  /** Numbers. */
-  h: Int16Array;
-  /** Numbers. */
-  H: Uint16Array;
-  /** Numbers. */
-  i: Int32Array;
-  /** Numbers. */
-  I: Uint32Array;
-  /** Bigints. */
-  l: BigInt64Array;
-  /** Bigints. */
-  L: BigUint64Array;
-  /** Bigints. */
-  q: BigInt64Array;
-  /** Bigints. */
-  Q: BigUint64Array;
-  /** Numbers. */
-  f: Float32Array;
-  /** Numbers. */
-  d: Float64Array;
-}
-
-/** Makes a typed array of a part of a buffer. */
-export type ViewClass<V = ArrayBufferView> = new (
-  buffer: ArrayBufferLike,
-  byteOffset: number,
-  length: number,
-) => V;
+import { show } from "./_texts.ts";
 
 /** An index, or the name of a field. */
 export type Where = number | string;
@@ -152,10 +72,40 @@ type IntView =
   | Int32Array
   | Uint32Array;
 
+/** A typed array as a row of what it holds. */
+interface Numbers<T> extends ArrayLike<T> {
+  set(values: ArrayLike<T>, index: number): void;
+  fill(value: T, start: number, end: number): void;
+}
+
+/** What all that are stored as they are have in common. */
+abstract class Row<T> {
+  readonly #row: Numbers<T>;
+
+  constructor(row: Numbers<T>) {
+    this.#row = row;
+  }
+
+  list(start: number, end: number): T[] {
+    // Faster than spreading by two to five times.
+    const copy: T[] = [];
+    for (let i = start; i < end; i++) copy.push(this.#row[i]!);
+    return copy;
+  }
+
+  storeAll(index: number, values: ArrayLike<T>): void {
+    this.#row.set(values, index);
+  }
+
+  fill(value: T, start: number, end: number): void {
+    this.#row.fill(value, start, end);
+  }
+}
+
 /** More than any sum wraps around in 32 bits. */
 const TWO_TO_32 = 2 ** 32;
 
-class IntCells implements Cells<number> {
+export class IntCells extends Row<number> implements Cells<number> {
   readonly typeName: string;
   readonly #view: IntView;
   /** Wraps as the memory does. */
@@ -164,6 +114,7 @@ class IntCells implements Cells<number> {
   readonly #max: number;
 
   constructor(typeName: string, view: IntView) {
+    super(view);
     this.typeName = typeName;
     this.#view = view;
     const { wrap, min, max } = rangeOf(view.constructor as IntClass);
@@ -198,18 +149,6 @@ class IntCells implements Cells<number> {
     Atomics.store(this.#view, index, value);
   }
 
-  list(start: number, end: number): number[] {
-    return [...this.#view.subarray(start, end)];
-  }
-
-  storeAll(index: number, values: ArrayLike<number>): void {
-    this.#view.set(values, index);
-  }
-
-  fill(value: number, start: number, end: number): void {
-    this.#view.fill(value, start, end);
-  }
-
   add(index: number, amount: number): number {
     if (!Number.isSafeInteger(amount)) {
       throw new TypeError(unaddable(amount, this.typeName, "an integer"));
@@ -230,7 +169,7 @@ class IntCells implements Cells<number> {
   }
 }
 
-class BigCells implements Cells<bigint> {
+export class BigCells extends Row<bigint> implements Cells<bigint> {
   readonly typeName: string;
   readonly #view: BigInt64Array | BigUint64Array;
   readonly #min: bigint;
@@ -238,6 +177,7 @@ class BigCells implements Cells<bigint> {
   readonly #wrap: (bits: number, value: bigint) => bigint;
 
   constructor(typeName: string, view: BigInt64Array | BigUint64Array) {
+    super(view);
     this.typeName = typeName;
     this.#view = view;
     const signed = view instanceof BigInt64Array;
@@ -273,18 +213,6 @@ class BigCells implements Cells<bigint> {
     Atomics.store(this.#view, index, value);
   }
 
-  list(start: number, end: number): bigint[] {
-    return [...this.#view.subarray(start, end)];
-  }
-
-  storeAll(index: number, values: ArrayLike<bigint>): void {
-    this.#view.set(values, index);
-  }
-
-  fill(value: bigint, start: number, end: number): void {
-    this.#view.fill(value, start, end);
-  }
-
   add(index: number, amount: bigint): bigint {
     if (typeof amount !== "bigint") {
       throw new TypeError(unaddable(amount, this.typeName, "a bigint"));
@@ -310,13 +238,10 @@ const float32 = new Float32Array(bits32.buffer);
 const bits64 = new BigInt64Array(1);
 const float64 = new Float64Array(bits64.buffer);
 
-abstract class FloatCells implements Cells<number> {
+abstract class FloatCells extends Row<number> implements Cells<number> {
   abstract readonly typeName: string;
   abstract load(index: number): number;
   abstract store(index: number, value: number): void;
-  abstract list(start: number, end: number): number[];
-  abstract storeAll(index: number, values: ArrayLike<number>): void;
-  abstract fill(value: number, start: number, end: number): void;
   /** As it is when it has been stored. */
   protected abstract rounded(value: number): number;
   /**
@@ -360,14 +285,12 @@ abstract class FloatCells implements Cells<number> {
   }
 }
 
-class Float32Cells extends FloatCells {
+export class Float32Cells extends FloatCells {
   readonly typeName = "c_float";
-  readonly #view: Float32Array;
   readonly #bits: Int32Array;
 
   constructor(view: Float32Array) {
-    super();
-    this.#view = view;
+    super(view);
     this.#bits = new Int32Array(view.buffer, view.byteOffset, view.length);
   }
 
@@ -379,18 +302,6 @@ class Float32Cells extends FloatCells {
   store(index: number, value: number): void {
     float32[0] = value;
     Atomics.store(this.#bits, index, bits32[0]!);
-  }
-
-  list(start: number, end: number): number[] {
-    return [...this.#view.subarray(start, end)];
-  }
-
-  storeAll(index: number, values: ArrayLike<number>): void {
-    this.#view.set(values, index);
-  }
-
-  fill(value: number, start: number, end: number): void {
-    this.#view.fill(value, start, end);
   }
 
   protected rounded(value: number): number {
@@ -420,14 +331,12 @@ class Float32Cells extends FloatCells {
   }
 }
 
-class Float64Cells extends FloatCells {
+export class Float64Cells extends FloatCells {
   readonly typeName = "c_double";
-  readonly #view: Float64Array;
   readonly #bits: BigInt64Array;
 
   constructor(view: Float64Array) {
-    super();
-    this.#view = view;
+    super(view);
     this.#bits = new BigInt64Array(view.buffer, view.byteOffset, view.length);
   }
 
@@ -439,18 +348,6 @@ class Float64Cells extends FloatCells {
   store(index: number, value: number): void {
     float64[0] = value;
     Atomics.store(this.#bits, index, bits64[0]!);
-  }
-
-  list(start: number, end: number): number[] {
-    return [...this.#view.subarray(start, end)];
-  }
-
-  storeAll(index: number, values: ArrayLike<number>): void {
-    this.#view.set(values, index);
-  }
-
-  fill(value: number, start: number, end: number): void {
-    this.#view.fill(value, start, end);
   }
 
   protected rounded(value: number): number {
@@ -483,7 +380,7 @@ class Float64Cells extends FloatCells {
 /** The last code point of Unicode. */
 const LAST_CODE_POINT = 0x10_ffff;
 
-class CharCells implements Cells<string> {
+export class CharCells implements Cells<string> {
   readonly typeName: string;
   readonly #view: Uint8Array | Uint32Array;
   readonly #last: number;
@@ -575,83 +472,6 @@ function character(codePoint: number): string {
     : String.fromCodePoint(codePoint);
 }
 
-/** What there is to know of a type code. */
-interface Code {
-  readonly view: ViewClass<ViewTypes[TypeCode]>;
-  readonly bytes: number;
-  cells(view: ViewTypes[TypeCode]): unknown;
-}
-
-function code<V extends ViewTypes[TypeCode]>(
-  view: ViewClass<V> & { readonly BYTES_PER_ELEMENT: number },
-  cells: (view: V) => unknown,
-): Code {
-  return {
-    view,
-    bytes: view.BYTES_PER_ELEMENT,
-    cells: cells as Code["cells"],
-  };
-}
-
-const CODES: Readonly<Record<TypeCode, Code>> = {
-  c: code(Uint8Array, (view) => new CharCells("c_char", view)),
-  u: code(Uint32Array, (view) => new CharCells("c_wchar", view)),
-  b: code(Int8Array, (view) => new IntCells("c_byte", view)),
-  B: code(Uint8Array, (view) => new IntCells("c_ubyte", view)),
-  h: code(Int16Array, (view) => new IntCells("c_short", view)),
-  H: code(Uint16Array, (view) => new IntCells("c_ushort", view)),
-  i: code(Int32Array, (view) => new IntCells("c_int", view)),
-  I: code(Uint32Array, (view) => new IntCells("c_uint", view)),
-  l: code(BigInt64Array, (view) => new BigCells("c_long", view)),
-  L: code(BigUint64Array, (view) => new BigCells("c_ulong", view)),
-  q: code(BigInt64Array, (view) => new BigCells("c_longlong", view)),
-  Q: code(BigUint64Array, (view) => new BigCells("c_ulonglong", view)),
-  f: code(Float32Array, (view) => new Float32Cells(view)),
-  d: code(Float64Array, (view) => new Float64Cells(view)),
-};
-
-/**
- * Checks a type code.
- *
- * @throws {TypeError} If there is none of that name.
- */
-export function checkCode(code: unknown): asserts code is TypeCode {
-  if (typeof code === "string" && Object.hasOwn(CODES, code)) return;
-  throw new TypeError(
-    `Cannot share values of type ${show(code)} as the type must be one of ${
-      Object.keys(CODES).join(" ")
-    }, or an object of such`,
-  );
-}
-
-/** Bytes of a value, and what its offset is a multiple of. */
-export function bytesOf(code: TypeCode): number {
-  return CODES[code].bytes;
-}
-
-/** The class of the typed array that shows memory of a type. */
-export function viewClassOf(code: TypeCode): ViewClass<ViewTypes[TypeCode]> {
-  return CODES[code].view;
-}
-
-/**
- * Opens memory as elements of a type.
- *
- * @param code Its code.
- * @param buffer Where it lies.
- * @param byteOffset Where there.
- * @param length How many elements.
- */
-export function cellsOf<C extends TypeCode>(
-  code: C,
-  buffer: ArrayBufferLike,
-  byteOffset: number,
-  length: number,
-): Cells<ValueOf<C>> {
-  const { view, cells } = CODES[code];
-  return cells(new view(buffer, byteOffset, length)) as Cells<ValueOf<C>>;
-}
-
 type IntClass = new (length: number) => IntView;
 interface IntRange {
   readonly wrap: IntView;
@@ -691,19 +511,4 @@ function refusal(
 
 function unaddable(amount: unknown, typeName: string, what: string): string {
   return `Cannot add ${show(amount)} to a ${typeName} as it must be ${what}`;
-}
-
-/** A value for an error: recognizable, and not longer than a line. */
-export function show(value: unknown): string {
-  return Deno.inspect(value, {
-    breakLength: Infinity,
-    depth: 1,
-    iterableLimit: 3,
-    strAbbreviateSize: 40,
-  });
-}
-
-/** A value as part of the text that describes an object. */
-export function textOf(value: unknown): string {
-  return typeof value === "string" ? `'${value}'` : String(value);
 }

@@ -152,12 +152,16 @@ export class Holder {
     Atomics.store(this.#words, this.#at + TOKEN, token);
   }
 
-  /** Changes the number of copies; with nothing left to say it is free. */
-  addCount(count: number): void {
-    const left = Atomics.add(this.#words, this.#at + COUNT, count) + count;
-    if (left > 0) return;
+  /** Counts one more copy. */
+  add(): void {
+    Atomics.add(this.#words, this.#at + COUNT, 1);
+  }
+
+  /** Counts one copy less; with nothing left to say the entry is free. */
+  release(keep: boolean): void {
+    if (Atomics.sub(this.#words, this.#at + COUNT, 1) > 1) return;
     Atomics.store(this.#words, this.#at + STATE, 0);
-    if (this.taken === 0) this.clear();
+    if (this.taken === 0 && !keep) this.clear();
   }
 
   /** Frees it. */
@@ -216,9 +220,15 @@ export class Holders {
     return this.#locked(() => this.#hold(token));
   }
 
-  /** Counts one copy less. */
-  release(token: number): void {
-    this.#locked(() => this.#find(token)?.addCount(-1));
+  /**
+   * Counts one copy less.
+   *
+   * @param token Whose.
+   * @param keep Whether its entry is to stay, for the items it takes.
+   * @default keep {false}
+   */
+  release(token: number, keep: boolean = false): void {
+    this.#locked(() => this.#find(token)?.release(keep));
   }
 
   /**
@@ -315,7 +325,7 @@ export class Holders {
   #hold(token: number): Holder {
     const known = this.#find(token);
     if (known) {
-      known.addCount(1);
+      known.add();
       return known;
     }
     const free = this.#first((holder) => !this.#isAlive(holder.token)) ??

@@ -10,22 +10,17 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { travelsAs } from "./_block.ts";
-import {
-  bytesOf,
-  cellsOf,
-  checkCode,
-  show,
-  textOf,
-  viewClassOf,
-} from "./_cells.ts";
-import type { Elements, TypeCode, ViewClass } from "./_cells.ts";
+import type { Elements } from "./_cells.ts";
+import { bytesOf, cellsOf, checkCode, viewClassOf } from "./_codes.ts";
+import type { TypeCode, ViewClass } from "./_codes.ts";
 import { showAsText } from "./_inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
 import { Plot } from "./_plot.ts";
+import { show, textOf } from "./_texts.ts";
+import { viewFor } from "./_views.ts";
 import { layoutOf, regionOf, StructElements } from "./struct.ts";
 import type { StructFields } from "./struct.ts";
-import { viewFor } from "./_views.ts";
 
 /** What an array can hold: values of a code, or structs of some fields. */
 export type ElementType = TypeCode | StructFields;

@@ -9,10 +9,10 @@
  */
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo } from "./_block.ts";
-import { show } from "./_cells.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { runWith } from "./_section.ts";
 import type { LockLike } from "./_section.ts";
+import { show } from "./_texts.ts";
 import { RLock } from "./rlock.ts";
 
 export type { AcquireOptions, Guard, LockLike };

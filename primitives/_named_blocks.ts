@@ -24,14 +24,15 @@
  *
  * @module
  */
+import { HEADER_BYTES, UNIT } from "../memory/layout.ts";
 import { addressOf, arenaFor } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
-import { HEADER_BYTES, UNIT } from "../memory/layout.ts";
 import { lock, unlock } from "../memory/mutex.ts";
 import { bindTo, Block, receive } from "./_block.ts";
 import { missing, taken } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
 import { viewFor } from "./_views.ts";
+import type { Piece } from "./_views.ts";
 
 const HEADER_WORDS = HEADER_BYTES / 4;
 /** The last words of the header: nothing else of it reaches that far. */
@@ -73,13 +74,16 @@ function blockBytes(size: number): number {
 
 class BlockSegment implements Segment {
   readonly bytes: Uint8Array;
+  readonly piece: Piece;
 
   constructor(hold: Hold, size: number) {
-    const { arena, offset } = hold.block;
-    const { buffer } = arena.memory;
-    const byteOffset = offset + DATA_BYTE;
-    const piece = { buffer, byteOffset, byteLength: size };
-    this.bytes = viewFor(hold, piece, Uint8Array, size);
+    const { words } = hold.block;
+    this.piece = {
+      buffer: words.buffer,
+      byteOffset: words.byteOffset + DATA_BYTE,
+      byteLength: size,
+    };
+    this.bytes = viewFor(hold, this.piece, Uint8Array, size);
   }
 
   release(): void {

@@ -31,15 +31,22 @@
  * user was done with it: no view can be left then. If the buffer had been
  * transferred by that time, it is somewhere out of sight, and the mapping stays.
  *
+ * Word of the arena's header:
+ *
+ * - `HAS_NAMES`: 1 once there has been a segment · whoever creates one · the
+ *   first process, at its end, which most programs spare the look.
+ *
  * Runs in the parent and in the child, on Linux.
  *
  * @module
  */
+import { HEADER_BYTES } from "../memory/layout.ts";
 import { arenaFor, eachArena, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { slotOf } from "../memory/participants.ts";
 import { missing, taken } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
+import type { Piece } from "./_views.ts";
 
 const SYMBOLS = {
   open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
@@ -98,6 +105,9 @@ const LONGEST_NAME = 190;
 const SWEEP_MS = 1000;
 
 const MARKER_REGEXP = /^\.mp\.(\d+)\.(\d+)\.([0-9a-f]+)\.(\d+)\.(.*)$/s;
+
+/** In front of those of `_named_blocks.ts`. */
+const HAS_NAMES: number = HEADER_BYTES / 4 - 3;
 
 let opened: Libc | undefined;
 
@@ -169,6 +179,10 @@ class FileSegment implements Segment {
     this.#range = { address, byteLength };
   }
 
+  get piece(): Piece {
+    return this.bytes;
+  }
+
   release(): void {
     const { buffer } = this.bytes;
     if (!buffer.detached) unmapping.register(buffer, this.#range);
@@ -184,7 +198,9 @@ export class NamedFiles implements NamedMemory {
       );
     }
     sweepNowAndThen();
-    const owner = ownerPrefix();
+    const arena = arenaFor("spawn");
+    Atomics.store(arena.words(0, HAS_NAMES + 1), HAS_NAMES, 1);
+    const owner = ownerPrefix(arena);
     const draft = `${owner}0.${crypto.randomUUID()}`;
     const fd = openFile(draft, O_CREAT_EXCL);
     if (fd < 0) throw failure(`Cannot create shared memory "${name}"`);
@@ -226,7 +242,7 @@ export class NamedFiles implements NamedMemory {
       throw failure(`Cannot unlink shared memory "${name}"`, name);
     }
     // Another program's marker stays: it is seen to lead nowhere, some time.
-    removeFile(`${ownerPrefix()}${inode}.${name}`);
+    removeFile(`${ownerPrefix(arenaFor("spawn"))}${inode}.${name}`);
   }
 }
 
@@ -319,7 +335,7 @@ function founderOf({ participants }: Arena): number {
 }
 
 /** What the markers of this program begin with. */
-function ownerPrefix(arena: Arena = arenaFor("spawn")): string {
+function ownerPrefix(arena: Arena): string {
   const id = (arena.id >>> 0).toString(16);
   return `.mp.${founderOf(arena)}.${pidNamespace()}.${id}.`;
 }
@@ -327,6 +343,7 @@ function ownerPrefix(arena: Arena = arenaFor("spawn")): string {
 eachArena((arena) => {
   if (arena.kind !== "spawn" || slotOf(arena.me) !== 0) return;
   globalThis.addEventListener("unload", () => {
+    if (Atomics.load(arena.words(0, HAS_NAMES + 1), HAS_NAMES) === 0) return;
     const prefix = ownerPrefix(arena);
     clean((marker) => marker.file.startsWith(prefix));
   });

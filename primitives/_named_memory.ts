@@ -7,10 +7,17 @@
  * @module
  */
 
+import { EncodingError } from "../errors.ts";
+import type { MemoryKind } from "../memory/mod.ts";
+import type { Target } from "./_block.ts";
+import type { Piece } from "./_views.ts";
+
 /** A piece of memory that has, or had, a name. */
 export interface Segment {
-  /** Its bytes. */
+  /** Its bytes, for users. */
   readonly bytes: Uint8Array;
+  /** The same, for use here while the segment is held. */
+  readonly piece: Piece;
   /** Says that its user is done with it; views of it may live on. */
   release(): void;
 }
@@ -49,5 +56,21 @@ export function taken(name: string): Deno.errors.AlreadyExists {
 export function missing(action: string, name: string): Deno.errors.NotFound {
   return new Deno.errors.NotFound(
     `Cannot ${action} shared memory "${name}" as there is none of that name`,
+  );
+}
+
+/**
+ * Checks that a receiver can look the name up.
+ *
+ * @throws {EncodingError} If it looks elsewhere.
+ */
+export function checkTarget(
+  kind: MemoryKind,
+  what: string,
+  target: unknown,
+): void {
+  if (kind === "spawn" || (target as Target).kind === "worker") return;
+  throw new EncodingError(
+    `Cannot send a ${what} of the "worker" context to a process of the "spawn" context as threads' memory cannot be shared with processes: create it with getContext("spawn")`,
   );
 }

@@ -7,8 +7,10 @@
  * arrives is what was there when it was sent, whenever it is let in.
  *
  * A handle counts as on its way from the moment it is encoded. If its message is
- * not sent after all (no room, an aborted wait), it has to be counted back:
- * {@linkcode onTakeBack}.
+ * not sent after all (no room, an aborted wait), it has to be counted back
+ * ({@linkcode onTakeBack}); and if its message is sent but nobody is left to
+ * receive it, whoever notices that receives it and drops it
+ * ({@linkcode discard}).
  *
  * Runs in the parent and in the child.
  *
@@ -16,7 +18,7 @@
  */
 import type { Message } from "../memory/mod.ts";
 import type { Target } from "./_block.ts";
-import { toMessage } from "./_wire.ts";
+import { fromMessage, toMessage } from "./_wire.ts";
 
 let undoing: (() => void)[] | undefined;
 
@@ -40,6 +42,11 @@ export class Parcel {
   /** What to put. */
   get message(): Message {
     return this.#message;
+  }
+
+  /** Whether there are handles in it that count while they are on their way. */
+  get hasHandles(): boolean {
+    return this.#undo !== undefined && this.#undo.length > 0;
   }
 
   /** Puts a piece behind the message. */
@@ -93,17 +100,35 @@ export function pack(value: unknown, target: Target, root: string): Parcel {
   }
 }
 
+let arriving: { close(): void }[] | undefined;
+
+/**
+ * Receives a message in place of those who cannot any more, and closes at once
+ * what was on its way in it.
+ *
+ * @param bytes The message, an encoded value.
+ */
+export function discard(bytes: Uint8Array): void {
+  const before = arriving;
+  const mine: { close(): void }[] = arriving = [];
+  try {
+    fromMessage(bytes).loading?.catch(() => {});
+  } catch {
+    // What cannot be decoded here is dropped all the same.
+  } finally {
+    arriving = before;
+    for (const object of mine) object.close();
+  }
+}
+
+/** Registers what has arrived, and counts until it is closed. */
+export function onArrival(object: { close(): void }): void {
+  arriving?.push(object);
+}
+
 /** Registers what takes a handle back that is being encoded. */
 export function onTakeBack(undo: () => void): void {
   undoing?.push(undo);
-}
-
-/** A message with a piece behind it. */
-export function append(
-  { byteLength, parts }: Message,
-  last: Uint8Array,
-): Message {
-  return { byteLength: byteLength + last.byteLength, parts: [...parts, last] };
 }
 
 /** Small messages are copied into a common piece of memory this large. */

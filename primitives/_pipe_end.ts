@@ -38,11 +38,10 @@ import type {
 } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive } from "./_block.ts";
 import type { HandleData, Target } from "./_block.ts";
-import { REFUSED } from "./_channel.ts";
-import type { Channel, Form, Read, Received } from "./_channel.ts";
 import { Holders, holdersBytes } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
-import { Parcel } from "./_parcel.ts";
+import { copyOut, discard, onArrival } from "./_parcel.ts";
+import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
 import type { SharedReadiness } from "./_waitable.ts";
 
@@ -51,6 +50,11 @@ import type { SharedReadiness } from "./_waitable.ts";
 const DUPLEX = FIRST_WORD;
 /** The numbers of the two ends · creator, once · everybody. */
 const IDS = FIRST_WORD + 1;
+/**
+ * Two words, 1 once a message read at that end had handles in it that count ·
+ * senders · whoever finds that nobody can receive there.
+ */
+const HAS_HANDLES = FIRST_WORD + 3;
 /** Where the rings' head blocks lie; ring `i` is read at end `i`. */
 const RINGS_BYTE = 64;
 /** Where the tables of those who have an end lie. */
@@ -70,11 +74,28 @@ const TRAILERS: Record<Form, Uint8Array> = {
 /** Which of the two ends. */
 type Side = 0 | 1;
 
-/** See the module. */
-export class PipeEnd implements Channel {
+/** Whether a message is an encoded value or bytes as they are. */
+export type Form = "value" | "bytes";
+
+/** What a reader gives back to leave the message where it was: the first. */
+export const REFUSED: unique symbol = Symbol("refused");
+
+/**
+ * Reads a message where it lies and copies what it keeps.
+ *
+ * @param payload The message, to be read only while this function runs.
+ * @param form What it is.
+ */
+export type Read<T> = (payload: Uint8Array, form: Form) => T | typeof REFUSED;
+
+/** What receiving gives. */
+export type Received<T> = T | typeof REFUSED | typeof TIMED_OUT;
+
+/** See the module. All waits reject once it is closed here. */
+export class PipeEnd {
   readonly #block: Block;
-  readonly #side: Side;
   readonly #arena: Arena;
+  readonly #side: Side;
   readonly #mine: Holders;
   readonly #peers: Holders;
   readonly #in: Ring;
@@ -142,26 +163,32 @@ export class PipeEnd implements Channel {
       const [side, inFlight] = extra as [Side, boolean];
       const end = new PipeEnd(PipeEnd, side);
       end.#mine.arrive(inFlight);
+      onArrival(end);
       return end;
     });
   }
 
+  /** A number that tells the ends of pipes apart. */
   get id(): number {
     return this.#block.words[IDS + this.#side]!;
   }
 
+  /** Whether messages come out. */
   get readable(): boolean {
     return this.#side === 0 || this.#block.words[DUPLEX] === 1;
   }
 
+  /** Whether messages can go in. */
   get writable(): boolean {
     return this.#side === 1 || this.#block.words[DUPLEX] === 1;
   }
 
+  /** Whose participants can be at the other end. */
   get kind(): MemoryKind {
     return this.#arena.kind;
   }
 
+  /** What stands for this end in a message. */
   toWire(tag: string, target: unknown): WireForm {
     this.#check();
     const { data } = this.#block.toWire(tag, tag, target);
@@ -172,12 +199,30 @@ export class PipeEnd implements Channel {
 
   // ---- sending --------------------------------------------------------------
 
+  /**
+   * Sends a message; the first attempt is made before this returns.
+   *
+   * @param parcel The message.
+   * @param form What it is.
+   * @param options How long to wait for room.
+   * @returns `false` if the time ran out.
+   * @throws {Deno.errors.BrokenPipe} If nobody has the other end.
+   */
   send(parcel: Parcel, form: Form, options: WaitOptions): Promise<boolean> {
-    return this.#outlet.put(parcel.append(TRAILERS[form]), options);
+    return this.#outlet.put(this.#withTrailer(parcel, form), options);
   }
 
+  /** The same, blocking the thread. */
   sendSync(parcel: Parcel, form: Form, options: WaitOptions): boolean {
-    return this.#outlet.putSync(parcel.append(TRAILERS[form]), options);
+    return this.#outlet.putSync(this.#withTrailer(parcel, form), options);
+  }
+
+  /** Adds the byte that says what the message is. */
+  #withTrailer(parcel: Parcel, form: Form): Parcel {
+    if (parcel.hasHandles) {
+      Atomics.store(this.#block.words, HAS_HANDLES + 1 - this.#side, 1);
+    }
+    return parcel.append(TRAILERS[form]);
   }
 
   #checkPeer(): void {
@@ -190,10 +235,19 @@ export class PipeEnd implements Channel {
 
   // ---- receiving ------------------------------------------------------------
 
+  /**
+   * Takes the next message, unless it is refused.
+   *
+   * @param read Reads it.
+   * @param options How long to wait.
+   * @returns What `read` gave.
+   * @throws {EofError} If there is none, and nobody has the other end.
+   */
   receive<T>(read: Read<T>, options: WaitOptions): Promise<Received<T>> {
     return this.#inlet.wait(this.#receiving(read), options);
   }
 
+  /** The same, blocking the thread. */
   receiveSync<T>(read: Read<T>, options: WaitOptions): Received<T> {
     return this.#inlet.waitSync(this.#receiving(read), options);
   }
@@ -233,6 +287,7 @@ export class PipeEnd implements Channel {
 
   // ---- readiness ------------------------------------------------------------
 
+  /** How it becomes ready: there is a message, or the end. */
   get readiness(): SharedReadiness {
     return {
       arena: this.#arena,
@@ -241,6 +296,7 @@ export class PipeEnd implements Channel {
     };
   }
 
+  /** Waits until it is ready; `false` if the time ran out. */
   async poll(options: WaitOptions): Promise<boolean> {
     if (this.#isReady()) return true;
     const { waiting } = this.#arena;
@@ -250,6 +306,7 @@ export class PipeEnd implements Channel {
     return isReady !== TIMED_OUT;
   }
 
+  /** The same, blocking the thread. */
   pollSync(options: WaitOptions): boolean {
     if (this.#isReady()) return true;
     const { waiting } = this.#arena;
@@ -269,7 +326,19 @@ export class PipeEnd implements Channel {
   // ---- the end --------------------------------------------------------------
 
   #isCutOff(): boolean {
-    return this.#isPeerGone ||= !this.#peers.isHeld();
+    if (this.#isPeerGone) return true;
+    if (this.#peers.isHeld()) return false;
+    this.#isPeerGone = true;
+    this.#discard(this.#out, 1 - this.#side);
+    return true;
+  }
+
+  /** Drops the messages with their handles that nobody can receive any more. */
+  #discard(ring: Ring, reader: number): void {
+    if (Atomics.load(this.#block.words, HAS_HANDLES + reader) === 0) return;
+    for (let message; (message = ring.tryTake(copyOut));) {
+      if (message.at(-1) === VALUE) discard(message.subarray(0, -1));
+    }
   }
 
   #check(): void {
@@ -277,6 +346,7 @@ export class PipeEnd implements Channel {
     throw new ProcessError("Cannot use a connection as its handle is closed");
   }
 
+  /** Gives this end up. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -286,6 +356,9 @@ export class PipeEnd implements Channel {
       waiting.wake(ring.itemsKey);
       waiting.wake(ring.spaceKey);
     }
+    if (this.#putBack?.form === "value") discard(this.#putBack.payload);
+    if (!this.#mine.isHeld()) this.#discard(this.#in, this.#side);
+    this.#isCutOff();
   }
 }
 

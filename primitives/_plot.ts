@@ -57,14 +57,14 @@ export class Plot implements Piece {
     if (byteLength >= LARGE_BYTES) declare(this, this);
   }
 
-  /** The memory it lies in, with much else. */
+  /** A buffer it is in, with much else. */
   get buffer(): ArrayBufferLike {
-    return this.#data.buffer;
+    return this.#block.words.buffer;
   }
 
   /** Where its data start there. */
   get byteOffset(): number {
-    return this.#data.byteOffset;
+    return this.#block.words.byteOffset + DATA_BYTE;
   }
 
   /** The start method it belongs to. */

@@ -34,7 +34,7 @@ import type { HandleData, Target } from "./_block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
-import { copyOut, pack } from "./_parcel.ts";
+import { copyOut, discard, onArrival, pack } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
 import type { SharedReadiness } from "./_waitable.ts";
@@ -50,6 +50,8 @@ const CREATOR = FIRST_WORD + 1;
  * has ended does not wait any more.
  */
 const OVER_AT = FIRST_WORD + 2;
+/** 1 once an item had handles in it that count · putters · the last to close. */
+const HAS_HANDLES = FIRST_WORD + 3;
 /** Where the ring's head block lies. */
 const RING_BYTE = 64;
 /** Where the table of those who have the queue lies; it takes the rest. */
@@ -66,7 +68,7 @@ const HAS_PUT = 1;
 const IS_WAITING = 2;
 
 /** What the next item of a loop is when there is none any more. */
-export const END: unique symbol = Symbol("end");
+const END: unique symbol = Symbol("end");
 
 /** A class under which this is `true` counts the items taken and not done. */
 export const COUNTS_TAKEN: unique symbol = Symbol("counts taken items");
@@ -91,7 +93,7 @@ export class QueueCore {
   readonly #name: string;
   readonly #countsTaken: boolean;
   #hasPut = false;
-  /** This participant's entry, until it is closed. */
+  /** This participant's entry, until nothing is to be noted there any more. */
   #holder: Holder | undefined;
   /** Loops that run, and how many of them wait. */
   #loops = 0;
@@ -157,6 +159,7 @@ export class QueueCore {
   /** Completes an object that was received. */
   arrive(inFlight: unknown): void {
     this.#holder = this.#holders.arrive(inFlight === true);
+    onArrival(this);
   }
 
   // ---- putting --------------------------------------------------------------
@@ -180,7 +183,9 @@ export class QueueCore {
     this.check();
     if (!this.#hasPut) this.#holder?.raise(HAS_PUT);
     this.#hasPut = true;
-    return pack(item, { kind: this.arena.kind }, "item");
+    const parcel = pack(item, { kind: this.arena.kind }, "item");
+    if (parcel.hasHandles) Atomics.store(this.#words, HAS_HANDLES, 1);
+    return parcel;
   }
 
   // ---- getting --------------------------------------------------------------
@@ -342,12 +347,23 @@ export class QueueCore {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#holder = undefined;
-    this.#holders.release(this.arena.me);
+    // Loops that hand out what is left go on counting what they take.
+    const keepsCounting = this.#countsTaken && this.#loops > 0;
+    this.#holders.release(this.arena.me, keepsCounting);
+    if (!keepsCounting) this.#holder = undefined;
     collected.unregister(this);
     const { itemsKey, spaceKey } = this.ring;
     this.arena.waiting.wake(itemsKey);
     this.arena.waiting.wake(spaceKey);
+    if (Atomics.load(this.#words, HAS_HANDLES) === 1) {
+      this.#discardUnreachable();
+    }
+  }
+
+  /** Drops the items with their handles if nobody can get them any more. */
+  #discardUnreachable(): void {
+    if (this.#loops > 0 || this.#holders.isHeld()) return;
+    for (let item; (item = this.ring.tryTake(copyOut));) discard(item);
   }
 }
 

@@ -10,12 +10,14 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { travelsAs } from "./_block.ts";
-import { cellsOf, textOf } from "./_cells.ts";
-import type { AmountOf, Cells, TypeCode, ValueOf } from "./_cells.ts";
+import type { Cells } from "./_cells.ts";
+import { cellsOf } from "./_codes.ts";
+import type { AmountOf, TypeCode, ValueOf } from "./_codes.ts";
 import { showAsText } from "./_inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
 import type { Plot } from "./_plot.ts";
+import { textOf } from "./_texts.ts";
 
 /** A value without a lock. */
 export class Scalar<C extends TypeCode> {

@@ -51,6 +51,7 @@
  */
 import { keyOf } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
+import type { Block } from "./_block.ts";
 
 // ---- a record, and its page ---------------------------------------------------
 
@@ -72,18 +73,20 @@ const NOTIFIED = 2;
 const TICKET_SHIFT = 2;
 const WHAT = (1 << TICKET_SHIFT) - 1;
 
-/** Where somebody is asleep. */
-interface Record {
-  readonly words: Int32Array;
-  /** Index of its first word there. */
-  readonly at: number;
-}
-
 /** A part of the records. */
 interface Page {
   readonly words: Int32Array;
+  /** Offset of the words. */
+  readonly offset: number;
   /** Index of its `MORE`. */
   readonly more: number;
+}
+
+/** Where somebody is asleep. */
+interface Record {
+  readonly page: Page;
+  /** Index of its first word there. */
+  readonly at: number;
 }
 
 /** The stay of one sleeper. */
@@ -110,16 +113,15 @@ export class Sleepers {
   /**
    * Opens the sleepers of a block.
    *
-   * @param arena Where it lies.
-   * @param words Its words.
+   * @param block The block.
    * @param word Index of the first that is theirs, a multiple of 4: that one is
    * `MORE`, the next is `TICKETS`, the records start four words on.
    */
-  constructor(arena: Arena, words: Int32Array, word: number) {
+  constructor({ arena, words, offset }: Block, word: number) {
     this.#arena = arena;
     this.#words = words;
     this.#tickets = word + 1;
-    this.#pages = [{ words, more: word }];
+    this.#pages = [{ words, offset, more: word }];
   }
 
   /** Frees the pages that were added. */
@@ -139,7 +141,8 @@ export class Sleepers {
 
   /** Joins the sleepers, behind all others. The caller has the lock. */
   join(): Sleeper {
-    const { words, at } = this.#take();
+    const record = this.#take();
+    const { page: { words }, at } = record;
     const ticket = Atomics.add(this.#words, this.#tickets, 1);
     const asleep = (ticket << TICKET_SHIFT) | ASLEEP;
     Atomics.store(words, at + STATE, asleep);
@@ -152,13 +155,13 @@ export class Sleepers {
     const stop = () =>
       Atomics.compareExchange(words, at + STATE, asleep, FREE) !== asleep;
     return {
-      key: keyOf(words.byteOffset + at * 4),
+      key: keyOfRecord(record),
       isNotified,
       stop,
       decline: () => {
-        if (stop()) this.#passOn({ words, at });
+        if (stop()) this.#passOn(record);
       },
-      leave: () => free({ words, at }),
+      leave: () => free(record),
     };
   }
 
@@ -181,19 +184,21 @@ export class Sleepers {
   #asleep(): Record[] {
     const { participants } = this.#arena;
     const found: { record: Record; ticket: number }[] = [];
-    this.#each((words, at) => {
+    this.#each((record) => {
+      const { page: { words }, at } = record;
       const state = Atomics.load(words, at + STATE);
       if ((state & WHAT) !== ASLEEP) return;
       const owner = Atomics.load(words, at + OWNER);
       if (participants.standing(owner) !== "alive") return;
-      found.push({ record: { words, at }, ticket: state & ~WHAT });
+      found.push({ record, ticket: state & ~WHAT });
     });
     // Tickets wrap around: compare by difference.
     found.sort((a, b) => (a.ticket - b.ticket) | 0);
     return found.map(({ record }) => record);
   }
 
-  #notifyOne({ words, at }: Record, bound: number): boolean {
+  #notifyOne(record: Record, bound: number): boolean {
+    const { page: { words }, at } = record;
     const seen = Atomics.load(words, at + STATE);
     const isMeant = (seen & WHAT) === ASLEEP &&
       (((seen & ~WHAT) - (bound << TICKET_SHIFT)) | 0) < 0;
@@ -201,11 +206,11 @@ export class Sleepers {
     const notified = (bound << TICKET_SHIFT) | NOTIFIED;
     const was = Atomics.compareExchange(words, at + STATE, seen, notified);
     if (was !== seen) return false;
-    this.#arena.waiting.wake(keyOf(words.byteOffset + at * 4));
+    this.#arena.waiting.wake(keyOfRecord(record));
     return true;
   }
 
-  #passOn({ words, at }: Record): void {
+  #passOn({ page: { words }, at }: Record): void {
     const bound = Atomics.load(words, at + STATE) >> TICKET_SHIFT;
     for (const other of this.#asleep()) {
       if (this.#notifyOne(other, bound)) return;
@@ -214,15 +219,16 @@ export class Sleepers {
 
   #takeOverFromDead(): void {
     const { me, participants } = this.#arena;
-    this.#each((words, at) => {
+    this.#each((record) => {
+      const { page: { words }, at } = record;
       const owner = Atomics.load(words, at + OWNER);
       if (owner === 0 || owner === me) return;
       if (participants.standing(owner) === "alive") return;
       const was = Atomics.compareExchange(words, at + OWNER, owner, me);
       if (was !== owner) return;
       const state = Atomics.load(words, at + STATE);
-      if ((state & WHAT) === NOTIFIED) this.#passOn({ words, at });
-      free({ words, at });
+      if ((state & WHAT) === NOTIFIED) this.#passOn(record);
+      free(record);
     });
   }
 
@@ -231,26 +237,28 @@ export class Sleepers {
   #take(): Record {
     const { me } = this.#arena;
     for (let i = 0;; i++) {
-      const { words, more } = this.#page(i);
+      const page = this.#page(i);
+      const { words, more } = page;
       for (
         let at = more + PAGE_HEAD_WORDS;
         at + RECORD_WORDS <= words.length;
         at += RECORD_WORDS
       ) {
         const was = Atomics.compareExchange(words, at + OWNER, 0, me);
-        if (was === 0) return { words, at };
+        if (was === 0) return { page, at };
       }
     }
   }
 
-  #each(visit: (words: Int32Array, at: number) => void): void {
+  #each(visit: (record: Record) => void): void {
     for (let i = 0; this.#hasPage(i); i++) {
-      const { words, more } = this.#pages[i]!;
+      const page = this.#pages[i]!;
+      const { words, more } = page;
       for (
         let at = more + PAGE_HEAD_WORDS;
         at + RECORD_WORDS <= words.length;
         at += RECORD_WORDS
-      ) visit(words, at);
+      ) visit({ page, at });
     }
   }
 
@@ -276,13 +284,18 @@ export class Sleepers {
     const last = this.#pages[i - 1]!;
     const more = Atomics.load(last.words, last.more) >>> 0;
     if (more === 0) return false;
-    const words = this.#arena.words(more * MORE_UNIT, PAGE_BYTES / 4);
-    this.#pages.push({ words, more: 0 });
+    const offset = more * MORE_UNIT;
+    const words = this.#arena.words(offset, PAGE_BYTES / 4);
+    this.#pages.push({ words, offset, more: 0 });
     return true;
   }
 }
 
-function free({ words, at }: Record): void {
+function keyOfRecord({ page, at }: Record): number {
+  return keyOf(page.offset + at * 4);
+}
+
+function free({ page: { words }, at }: Record): void {
   Atomics.store(words, at + STATE, FREE);
   Atomics.store(words, at + OWNER, 0);
 }

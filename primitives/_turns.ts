@@ -76,6 +76,7 @@ export class Turns {
     const turn: Turn = { attempt, outcome: undefined };
     this.#line.add(turn);
     let outcome: T | typeof TIMED_OUT;
+    this.#waiting.beEager(true);
     try {
       outcome = await this.#waiting.wait<T>(
         this.#keys,
@@ -87,6 +88,7 @@ export class Turns {
       if (!turn.outcome) throw error;
       return settled(turn.outcome);
     } finally {
+      this.#waiting.beEager(false);
       this.#line.delete(turn);
     }
     return outcome === TIMED_OUT && turn.outcome

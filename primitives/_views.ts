@@ -1,8 +1,8 @@
 /**
- * Typed arrays for users over a piece of an arena. All of the arena is one
- * buffer, so what is handed out must not lead to the rest of it, and the piece
- * must not be given back while anything handed out can still reach it: it would
- * then be somebody else's lock.
+ * Typed arrays for users over a piece of an arena. The buffers it lies in hold
+ * much else, so what is handed out must not lead to the rest, and the piece must
+ * not be given back while anything handed out can still reach it: it would then
+ * be somebody else's lock.
  *
  * **A buffer of its own.** The piece gets an `ArrayBuffer` over the same memory.
  * All views made of it, whichever way, hold that buffer, and a WeakMap has the
@@ -23,7 +23,7 @@
  * @module
  */
 import { isGranted } from "../memory/mod.ts";
-import type { ViewClass } from "./_cells.ts";
+import type { ViewClass } from "./_codes.ts";
 
 /** What holds an owner: a buffer of its own, or a followed view. */
 const owners = new WeakMap<object, object>();
@@ -36,7 +36,7 @@ let granted: boolean | undefined;
 
 /** A piece of an arena. */
 export interface Piece {
-  /** Memory of the arena. */
+  /** A buffer it is in. */
   readonly buffer: ArrayBufferLike;
   /** Where the piece starts there. */
   readonly byteOffset: number;
@@ -64,15 +64,16 @@ export function viewFor<V extends ArrayBufferView>(
 }
 
 /**
- * Lets the garbage collector know what the end of an owner gives back. The
- * object alone looks small, and a program that makes and drops large ones would
- * run out of memory before they are collected.
+ * Lets the garbage collector know what the end of an owner gives back. In the
+ * memory of threads the object looks small, and a program that makes and drops
+ * large ones would run out of memory before they are collected. (Of that of
+ * processes, it counts each buffer it is in.)
  *
  * @param owner Whose end gives the piece back; always with the same piece.
  * @param piece The piece.
  */
 export function declare(owner: object, piece: Piece): void {
-  ownBuffer(owner, piece);
+  if (piece.buffer instanceof SharedArrayBuffer) ownBuffer(owner, piece);
 }
 
 function ownBuffer(owner: object, piece: Piece): ArrayBuffer | undefined {

@@ -18,7 +18,7 @@ import type {
   ValueOf,
   ViewClass,
   ViewTypes,
-} from "./_cells.ts";
+} from "./_codes.ts";
 import { Items, lockItems, makeItems } from "./_items.ts";
 import type { ElementType } from "./_items.ts";
 import { isWrapper, lockFor } from "./_lockable.ts";
@@ -315,7 +315,7 @@ export interface RawArrayConstructor {
    * @throws {RangeError} If an item does not fit, the size is negative, or there
    * is not that much memory.
    */
-  new <E extends ElementType>(
+  new <const E extends ElementType>(
     type: E,
     sizeOrItems: number | ItemsOf<E>,
   ): RawArray<E>;
@@ -333,7 +333,7 @@ export interface ArrayConstructor {
    * @throws {RangeError} If an item does not fit, the size is negative, or there
    * is not that much memory.
    */
-  new <E extends ElementType>(
+  new <const E extends ElementType>(
     type: E,
     sizeOrItems: number | ItemsOf<E>,
     options: NoLockOptions,
@@ -349,7 +349,7 @@ export interface ArrayConstructor {
    * @throws {RangeError} If an item does not fit, the size is negative, or there
    * is not that much memory.
    */
-  new <E extends ElementType, L extends LockLike = RLock>(
+  new <const E extends ElementType, L extends LockLike = RLock>(
     type: E,
     sizeOrItems: number | ItemsOf<E>,
     options?: LockOptions<L>,

@@ -127,7 +127,7 @@ export class Condition {
     this.#block = block;
     this.#lock = lock ?? new (bindTo(RLock, block.arena.kind))();
     this.#custody = custodyOf(this.#lock);
-    this.#sleepers = new Sleepers(block.arena, block.words, SLEEPERS);
+    this.#sleepers = new Sleepers(block, SLEEPERS);
   }
 
   /**

@@ -1,9 +1,9 @@
 /**
- * {@linkcode Connection}: one end of a two-way or one-way line of messages.
+ * {@linkcode Connection}: one end of a pipe.
  *
  * What is here is what users see: the checks, and the difference between values
- * and bytes. Messages are carried by a channel; that of a pipe is described in
- * `_pipe_end.ts`, with its words, the end of file, and why no wake-up is lost.
+ * and bytes. How messages get to the other end is described in `_pipe_end.ts`,
+ * with the words of shared memory, the end of file, and why no wake-up is lost.
  *
  * Runs in the parent and in the child.
  *
@@ -19,28 +19,25 @@ import {
 import { TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { travelsAs } from "./_block.ts";
-import { REFUSED } from "./_channel.ts";
-import type { Channel, Read, Received } from "./_channel.ts";
 import { showAsText } from "./_inspect.ts";
 import { copyOut, pack, Parcel } from "./_parcel.ts";
-import { PipeEnd } from "./_pipe_end.ts";
+import { PipeEnd, REFUSED } from "./_pipe_end.ts";
+import type { Read, Received } from "./_pipe_end.ts";
 import { becomesReady } from "./_waitable.ts";
 import { fromMessage } from "./_wire.ts";
 import type { Arrival } from "./_wire.ts";
 
 /** Gives up the ends that were collected without being closed. */
-const collected = new FinalizationRegistry<Channel>((channel) =>
-  channel.close()
-);
+const collected = new FinalizationRegistry<PipeEnd>((end) => end.close());
 
 /** A message as `recv()` takes it: an encoded value, or bytes as they are. */
 type AnyMessage = Uint8Array | { readonly bytes: Uint8Array };
 
-/** Makes a connection over a channel, for those who have another kind of it. */
-export let connectionOver: (channel: Channel) => Connection;
+/** Makes the connection for an end. */
+export let connectionOver: <T>(end: PipeEnd) => Connection<T>;
 
 /**
- * One end of a pipe, or a connection made by a `Listener` and a `Client`.
+ * One end of a pipe. {@linkcode Pipe} makes them in pairs.
  *
  * - **Order:** messages arrive in the order in which they were sent, whole, one
  *   for one; an empty one is a message as well. Calls of one object take effect
@@ -78,15 +75,14 @@ export let connectionOver: (channel: Channel) => Connection;
  * ```
  */
 export class Connection<T = unknown> {
-  readonly #channel: Channel;
+  readonly #end: PipeEnd;
   #isClosed = false;
 
   static {
-    connectionOver = (channel) => new Connection(channel);
+    connectionOver = <T>(end: PipeEnd) => new Connection<T>(end);
     travelsAs<Connection>(
       Connection,
-      (connection, target) =>
-        connection.#channel.toWire("Connection", target),
+      (connection, target) => connection.#end.toWire("Connection", target),
     );
     registerTag(
       "Connection",
@@ -94,14 +90,14 @@ export class Connection<T = unknown> {
     );
     becomesReady<Connection>(Connection, (connection) => {
       connection.#checkReceiving();
-      return connection.#channel.readiness;
+      return connection.#end.readiness;
     });
     showAsText(Connection);
   }
 
-  private constructor(channel: Channel) {
-    this.#channel = channel;
-    collected.register(this, channel, this);
+  private constructor(end: PipeEnd) {
+    this.#end = end;
+    collected.register(this, end, this);
   }
 
   /** Whether this process has closed its copy. */
@@ -111,12 +107,12 @@ export class Connection<T = unknown> {
 
   /** Whether messages can be received; still answered after closing. */
   get readable(): boolean {
-    return this.#channel.readable;
+    return this.#end.readable;
   }
 
   /** Whether messages can be sent; still answered after closing. */
   get writable(): boolean {
-    return this.#channel.writable;
+    return this.#end.writable;
   }
 
   /**
@@ -128,7 +124,7 @@ export class Connection<T = unknown> {
    */
   fileno(): number {
     this.#checkOpen();
-    return this.#channel.id;
+    return this.#end.id;
   }
 
   // ---- sending --------------------------------------------------------------
@@ -146,7 +142,7 @@ export class Connection<T = unknown> {
    */
   async send(value: T, options: WaitOptions = {}): Promise<void> {
     const parcel = this.#pack(value);
-    sent(await this.#channel.send(parcel, "value", options));
+    sent(await this.#end.send(parcel, "value", options));
   }
 
   /**
@@ -161,7 +157,7 @@ export class Connection<T = unknown> {
    * connection is read-only.
    */
   sendSync(value: T, options: WaitOptions = {}): void {
-    sent(this.#channel.sendSync(this.#pack(value), "value", options));
+    sent(this.#end.sendSync(this.#pack(value), "value", options));
   }
 
   /**
@@ -185,7 +181,7 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): Promise<void> {
     const parcel = this.#wrap(view, offset, size);
-    sent(await this.#channel.send(parcel, "bytes", options));
+    sent(await this.#end.send(parcel, "bytes", options));
   }
 
   /**
@@ -209,12 +205,12 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): void {
     const parcel = this.#wrap(view, offset, size);
-    sent(this.#channel.sendSync(parcel, "bytes", options));
+    sent(this.#end.sendSync(parcel, "bytes", options));
   }
 
   #pack(value: T): Parcel {
     this.#checkSending();
-    return pack(value, { kind: this.#channel.kind }, "value");
+    return pack(value, { kind: this.#end.kind }, "value");
   }
 
   #wrap(
@@ -243,7 +239,7 @@ export class Connection<T = unknown> {
    */
   async recv(options: WaitOptions = {}): Promise<T> {
     this.#checkReceiving();
-    const message = await this.#channel.receive(readAny, options);
+    const message = await this.#end.receive(readAny, options);
     const { value, loading } = opened(received(message));
     if (loading) await loading;
     return value as T;
@@ -263,7 +259,7 @@ export class Connection<T = unknown> {
    */
   recvSync(options: WaitOptions = {}): T {
     this.#checkReceiving();
-    const message = this.#channel.receiveSync(readAny, options);
+    const message = this.#end.receiveSync(readAny, options);
     return opened(received(message)).value as T;
   }
 
@@ -288,7 +284,7 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     const read = this.#readBytes(maxLength);
-    return accepted(received(await this.#channel.receive(read, options)));
+    return accepted(received(await this.#end.receive(read, options)));
   }
 
   /**
@@ -309,7 +305,7 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): Uint8Array<ArrayBuffer> {
     const read = this.#readBytes(maxLength);
-    return accepted(received(this.#channel.receiveSync(read, options)));
+    return accepted(received(this.#end.receiveSync(read, options)));
   }
 
   /**
@@ -335,7 +331,7 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): Promise<number> {
     const read = this.#readInto(view, offset);
-    return fitted(received(await this.#channel.receive(read, options)));
+    return fitted(received(await this.#end.receive(read, options)));
   }
 
   /**
@@ -360,10 +356,12 @@ export class Connection<T = unknown> {
     options: WaitOptions = {},
   ): number {
     const read = this.#readInto(view, offset);
-    return fitted(received(this.#channel.receiveSync(read, options)));
+    return fitted(received(this.#end.receiveSync(read, options)));
   }
 
-  #readBytes(maxLength: number | undefined): Read<Uint8Array<ArrayBuffer> | number> {
+  #readBytes(
+    maxLength: number | undefined,
+  ): Read<Uint8Array<ArrayBuffer> | number> {
     this.#checkReceiving();
     checkMaxLength(maxLength);
     return (payload, form) => {
@@ -404,7 +402,7 @@ export class Connection<T = unknown> {
    */
   async poll(options: WaitOptions = {}): Promise<boolean> {
     this.#checkReceiving();
-    return await this.#channel.poll(pollOptions(options));
+    return await this.#end.poll(pollOptions(options));
   }
 
   /**
@@ -418,7 +416,7 @@ export class Connection<T = unknown> {
    */
   pollSync(options: WaitOptions = {}): boolean {
     this.#checkReceiving();
-    return this.#channel.pollSync(pollOptions(options));
+    return this.#end.pollSync(pollOptions(options));
   }
 
   /**
@@ -435,7 +433,7 @@ export class Connection<T = unknown> {
     while (true) {
       let message: AnyMessage;
       try {
-        message = received(await this.#channel.receive(readAny, {}));
+        message = received(await this.#end.receive(readAny, {}));
       } catch (error) {
         if (error instanceof EofError || this.#isClosed) return;
         throw error;
@@ -458,7 +456,7 @@ export class Connection<T = unknown> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     collected.unregister(this);
-    this.#channel.close();
+    this.#end.close();
   }
 
   /** Closes this process's copy. */
@@ -472,7 +470,7 @@ export class Connection<T = unknown> {
    * @returns Its number, as `<Connection at 0x…>`.
    */
   toString(): string {
-    return `<Connection at 0x${this.#channel.id.toString(16)}>`;
+    return `<Connection at 0x${this.#end.id.toString(16)}>`;
   }
 
   #checkOpen(): void {
@@ -587,7 +585,9 @@ function part(
 function checkOffset(bytes: Uint8Array, offset: number): void {
   checkInteger("offset", offset);
   if (offset < 0) {
-    throw new RangeError(`Cannot receive bytes at a negative offset: ${offset}`);
+    throw new RangeError(
+      `Cannot receive bytes at a negative offset: ${offset}`,
+    );
   }
   if (offset > bytes.byteLength) {
     throw new RangeError(

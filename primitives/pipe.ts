@@ -80,8 +80,5 @@ function open<T>(
 ): [Connection<T>, Connection<T>] {
   const limits = { maxBytes: checkedMaxBytes("a pipe", maxBytes) };
   const [first, second] = PipeEnd.pair(cls, duplex, limits);
-  return [
-    connectionOver(first) as Connection<T>,
-    connectionOver(second) as Connection<T>,
-  ];
+  return [connectionOver<T>(first), connectionOver<T>(second)];
 }

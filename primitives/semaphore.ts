@@ -434,10 +434,13 @@ export class BoundedSemaphore extends Semaphore {
 
 /** The words that note the holders, if there are any. */
 function holdersOf(arena: Arena, words: Int32Array): Int32Array | undefined {
-  const unit = words[HOLDERS]! >>> 0;
-  return unit === 0
-    ? undefined
-    : arena.words(unit * HOLDERS_UNIT, words[LIMIT]!);
+  const offset = holdersAt(words);
+  return offset === 0 ? undefined : arena.words(offset, words[LIMIT]!);
+}
+
+/** Where they lie, 0 if there are none. */
+function holdersAt(words: Int32Array): number {
+  return (words[HOLDERS]! >>> 0) * HOLDERS_UNIT;
 }
 
 /** Nobody can release what no object stands for any more. */
@@ -446,7 +449,7 @@ function forget(arena: Arena, offset: number): void {
   const holders = holdersOf(arena, words);
   if (!holders) return;
   for (const holder of holders) if (holder !== 0) uncount(arena, holder);
-  arena.heap.free(holders.byteOffset, holders.byteLength);
+  arena.heap.free(holdersAt(words), holders.byteLength);
 }
 
 registerTag("Semaphore", (data) => receive(data, () => new Semaphore()));

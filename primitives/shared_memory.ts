@@ -14,15 +14,15 @@
  * @module
  */
 import { registerTag } from "../codec/mod.ts";
-import { EncodingError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo, kindOf, travelsAs } from "./_block.ts";
-import type { Target } from "./_block.ts";
-import { show } from "./_cells.ts";
 import { showAsText } from "./_inspect.ts";
 import { NamedBlocks } from "./_named_blocks.ts";
 import { NamedFiles } from "./_named_files.ts";
+import { checkTarget } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
+import { show } from "./_texts.ts";
+import type { Piece } from "./_views.ts";
 
 /** What a {@linkcode SharedMemory} is to be. */
 export interface SharedMemoryOptions {
@@ -69,6 +69,8 @@ const forgotten = new FinalizationRegistry<Segment>((segment) => {
   segment.release();
 });
 
+let pieceIn: (memory: SharedMemory) => Piece | undefined;
+
 /**
  * Shared bytes with a name.
  *
@@ -108,13 +110,9 @@ export class SharedMemory {
 
   static {
     showAsText(this);
+    pieceIn = (memory) => memory.#segment?.piece;
     travelsAs(this, (memory: SharedMemory, target) => {
-      const { kind } = target as Target;
-      if (memory.#kind === "worker" && kind === "spawn") {
-        throw new EncodingError(
-          `Cannot send a SharedMemory of the "worker" context to a process of the "spawn" context as threads' memory cannot be shared with processes: create it with getContext("spawn")`,
-        );
-      }
+      checkTarget(memory.#kind, "SharedMemory", target);
       return { tag: "SharedMemory", data: [memory.#kind, memory.name] };
     });
   }
@@ -274,18 +272,18 @@ function checkSize(size: unknown): void {
   }
 }
 
-const bound = {
+/** Where the bytes lie, for use while they are held; nothing once closed. */
+export function pieceOf(memory: SharedMemory): Piece | undefined {
+  return pieceIn(memory);
+}
+
+/** The class, for each context. */
+export const boundMemory: Readonly<Record<MemoryKind, typeof SharedMemory>> = {
   spawn: bindTo(SharedMemory, "spawn"),
   worker: bindTo(SharedMemory, "worker"),
 };
 
-/** Attaches in a context, whichever is the default one. */
-export function attachIn(kind: MemoryKind, name: string): SharedMemory {
-  return new bound[kind]({ name });
-}
-
-/** The context of shared memory. */
 registerTag("SharedMemory", (data) => {
   const [kind, name] = data as [MemoryKind, string];
-  return attachIn(kind, name);
+  return new boundMemory[kind]({ name });
 });

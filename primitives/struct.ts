@@ -16,12 +16,14 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { travelsAs } from "./_block.ts";
-import { bytesOf, cellsOf, checkCode, show, textOf } from "./_cells.ts";
-import type { Cells, Elements, TypeCode, ValueOf } from "./_cells.ts";
+import type { Cells, Elements } from "./_cells.ts";
+import { bytesOf, cellsOf, checkCode } from "./_codes.ts";
+import type { TypeCode, ValueOf } from "./_codes.ts";
 import { showAsText } from "./_inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
 import type { Plot } from "./_plot.ts";
+import { show, textOf } from "./_texts.ts";
 
 /** The fields of a struct: the type code of each, by name. */
 export type StructFields = Readonly<Record<string, TypeCode>>;

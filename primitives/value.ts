@@ -14,8 +14,8 @@
  * @module
  */
 import { bindTo } from "./_block.ts";
-import { bytesOf, checkCode, show } from "./_cells.ts";
-import type { AmountOf, CodeTypes, TypeCode, ValueOf } from "./_cells.ts";
+import { bytesOf, checkCode } from "./_codes.ts";
+import type { AmountOf, CodeTypes, TypeCode, ValueOf } from "./_codes.ts";
 import { Items, lockItems, makeItems } from "./_items.ts";
 import type { ElementType } from "./_items.ts";
 import { isWrapper, lockFor, partsOf } from "./_lockable.ts";
@@ -29,6 +29,7 @@ import type {
 } from "./_lockable.ts";
 import { Plot } from "./_plot.ts";
 import { LockedScalar, Scalar } from "./_scalar.ts";
+import { show } from "./_texts.ts";
 import type { Array, RawArray, SharedItems } from "./array.ts";
 import type { RLock } from "./rlock.ts";
 import {
@@ -188,7 +189,7 @@ export interface RawValueConstructor {
    * @throws {TypeError} If there is no such type, or the value is of another one.
    * @throws {RangeError} If the value does not fit.
    */
-  new <T extends ElementType>(
+  new <const T extends ElementType>(
     type: T,
     initial?: InitialOf<T>,
   ): RawValue<T>;
@@ -205,7 +206,7 @@ export interface ValueConstructor {
    * @throws {TypeError} If there is no such type, or the value is of another one.
    * @throws {RangeError} If the value does not fit.
    */
-  new <T extends ElementType>(
+  new <const T extends ElementType>(
     type: T,
     initial: InitialOf<T> | undefined,
     options: NoLockOptions,
@@ -220,7 +221,7 @@ export interface ValueConstructor {
    * the lock is none.
    * @throws {RangeError} If the value does not fit.
    */
-  new <T extends ElementType, L extends LockLike = RLock>(
+  new <const T extends ElementType, L extends LockLike = RLock>(
     type: T,
     initial?: InitialOf<T>,
     options?: LockOptions<L>,

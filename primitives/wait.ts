@@ -68,7 +68,11 @@ export async function wait<T extends object>(
   for (let found = ready();; found = ready()) {
     if (found.length > 0 || performance.now() >= deadline) return found;
     // Looked at again, as another may have been faster.
-    await something(waited.map((one) => one.readiness), deadline, options.signal);
+    await something(
+      waited.map((one) => one.readiness),
+      deadline,
+      options.signal,
+    );
   }
 }
 

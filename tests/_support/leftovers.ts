@@ -9,8 +9,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { activeChildren } from "../../contexts/mod.ts";
-import { arenaFor, S_IDENT, S_PID } from "../../memory/mod.ts";
+import * as at from "../../memory/layout.ts";
+import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
+import { slotOf, slotWord } from "../../memory/participants.ts";
 import { describeProcess, processes } from "./proc.ts";
 
 const KINDS: readonly MemoryKind[] = ["spawn", "worker"];
@@ -21,8 +23,12 @@ const arenas: readonly Arena[] = KINDS.map(arenaFor);
 
 /** A folder of our own for all temporary files, of children too. */
 const TEMP_DIR = Deno.makeTempDirSync({ prefix: "multiprocessing_test_" });
+// The other test modules run in this process, and have its environment.
+const ORIGINAL_TEMP_DIR = Deno.env.get("TMPDIR");
 Deno.env.set("TMPDIR", TEMP_DIR);
 globalThis.addEventListener("unload", () => {
+  if (ORIGINAL_TEMP_DIR === undefined) Deno.env.delete("TMPDIR");
+  else Deno.env.set("TMPDIR", ORIGINAL_TEMP_DIR);
   Deno.removeSync(TEMP_DIR, { recursive: true });
 });
 
@@ -34,16 +40,20 @@ export const collectGarbage: () => void = runInNewContext("gc");
 
 /** What there was before a test. */
 export interface Inventory {
-  /** Blocks in use, by arena. */
-  readonly blocks: readonly number[];
+  /** Blocks in use, by arena, if they count. */
+  readonly blocks: readonly number[] | undefined;
   /** Names in the folder of POSIX shared memory. */
   readonly sharedFiles: ReadonlySet<string>;
 }
 
 /** Takes stock before a test. */
-export function inventory(): Inventory {
+export function inventory(
+  { countsBlocks }: { countsBlocks: boolean },
+): Inventory {
+  // Else what earlier tests left to be collected would be missed in this one.
+  if (countsBlocks) collectGarbage();
   return {
-    blocks: arenas.map(({ heap }) => heap.blocks),
+    blocks: countsBlocks ? arenas.map(({ heap }) => heap.blocks) : undefined,
     sharedFiles: new Set(namesIn(SHARED_FILES)),
   };
 }
@@ -58,12 +68,10 @@ export function leftovers(before: Inventory): string[] {
   const left: string[] = [];
   for (const child of activeChildren()) left.push(`active child ${child}`);
   for (const [i, arena] of arenas.entries()) {
-    for (const token of arena.participants.alive()) {
-      if (token === arena.me) continue;
-      left.push(`participant in ${describeParticipant(arena, token)}`);
-    }
+    left.push(...others(arena));
     const { pending } = arena.waiting;
     if (pending > 0) left.push(`${pending} waits in ${arena.kind}`);
+    if (!before.blocks) continue;
     const blocks = arena.heap.blocks - before.blocks[i]!;
     if (blocks > 0) {
       collectGarbage();
@@ -86,9 +94,7 @@ export function leftovers(before: Inventory): string[] {
 export function stateOfTheWorld(): string {
   const lines = activeChildren().map((child) => `active child ${child}`);
   for (const arena of arenas) {
-    for (const token of arena.participants.alive()) {
-      lines.push(`participant in ${describeParticipant(arena, token)}`);
-    }
+    lines.push(...others(arena));
     lines.push(`${arena.waiting.pending} waits here in ${arena.kind}`);
   }
   lines.push(
@@ -97,13 +103,27 @@ export function stateOfTheWorld(): string {
   return lines.join("\n");
 }
 
-function describeParticipant(arena: Arena, token: number): string {
-  const { participants } = arena;
-  const pid = participants.load(token, S_PID);
-  const ident = participants.load(token, S_IDENT);
-  const self = token === arena.me ? ", this one" : "";
-  return `${arena.kind}: token ${token}, ident ${ident}, pid ${pid}${self}`;
+/** Everybody but us who has a slot, whether alive or not buried yet. */
+function others(arena: Arena): string[] {
+  const found: string[] = [];
+  const words = arena.words(0, at.TABLE_WORD + at.SLOTS * at.SLOT_WORDS);
+  for (let slot = 0; slot < words[at.H_SLOTS_USED]!; slot++) {
+    const base = slotWord(slot);
+    const state = Atomics.load(words, base + at.S_STATE);
+    if (state === at.SLOT_FREE || slot === slotOf(arena.me)) continue;
+    found.push(
+      `participant in ${arena.kind}: slot ${slot}, ${STATES[state]}, ident ${
+        words[base + at.S_IDENT]
+      }, pid ${words[base + at.S_PID]}, holds ${
+        words[base + at.S_LOCKS_HELD]
+      } locks`,
+    );
+  }
+  return found;
 }
+
+/** Names of the `SLOT_…` states. */
+const STATES = ["free", "reserved", "alive", "left", "dead"];
 
 function namesIn(folder: string): string[] {
   try {

@@ -80,6 +80,16 @@ export class SharedGate extends Gate {
     const { arena, offset } = makePlace(context, GATE_BYTES, () => {});
     return new SharedGate(arena, offset);
   }
+
+  /** Opens the gate at a place: for a child that has no arguments yet. */
+  static at(context: Context, place: number): SharedGate {
+    return new SharedGate(arenaFor(context.getStartMethod()), place);
+  }
+
+  /** Where it is in the memory of its context. */
+  get place(): number {
+    return this.#offset;
+  }
 }
 
 /** Values from children to the test, or the other way round, in their order. */

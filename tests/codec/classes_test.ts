@@ -74,6 +74,9 @@ Deno.test("registerClass() does not call setters of the class", () => {
     enumerable: true,
   });
   assertEquals(Object.entries(roundTrip(guarded)), [["secret", 1]]);
+
+  registerClass(Guarded, { encode: () => ({ secret: 2 }) });
+  assertEquals(Object.entries(roundTrip(guarded)), [["secret", 2]]);
 });
 
 Deno.test("registerClass() takes hooks for private state", () => {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   decode,
   encode,
+  encodeParts,
   registerTag,
   TO_WIRE,
   type WireForm,
@@ -198,17 +199,42 @@ Deno.test("encode() and decode() may be called by hooks", () => {
   assert(restored.after?.[0] === restored.before?.[0]);
 });
 
-Deno.test("encodeParts() may be called by hooks for large data", () => {
+Deno.test("encode() overwrites nothing that hooks have encoded", () => {
   registerTag("test/large", (data) => data);
   const handles = [1, 2, 3].map((fill) => ({
     [TO_WIRE]: () => ({
       tag: "test/large",
-      data: encode(new Uint8Array(50_000).fill(fill)).slice(-20_000),
+      // Not a copy: bytes that would be gone with a scratch buffer for all.
+      data: encode(new Uint8Array(50_000).fill(fill)),
     }),
   }));
-  const restored = decode(encode(handles)) as Uint8Array[];
-  assertEquals(
-    restored.map((bytes) => [bytes.length, bytes[0], bytes.at(-1)]),
-    [1, 2, 3].map((fill) => [20_000, fill, fill]),
-  );
+  for (const { parts } of [encodeParts(handles), encodeParts(handles)]) {
+    const message = new Uint8Array(parts.flatMap((part) => [...part]));
+    const restored = decode(message) as Uint8Array[];
+    assertEquals(
+      restored.map((bytes) => (decode(bytes) as Uint8Array)[49_999]),
+      [1, 2, 3],
+    );
+  }
+});
+
+Deno.test("encode() reads the target, and decode() the source, for handles only", () => {
+  const reason = new EncodingError("Cannot send handles here");
+  const refusing = {
+    get target(): never {
+      throw reason;
+    },
+    get source(): never {
+      throw reason;
+    },
+  };
+  let revived = 0;
+  registerTag("test/counted", () => revived++);
+  const handle = { [TO_WIRE]: () => ({ tag: "test/counted", data: 0 }) };
+
+  assertEquals(decode(encode([1, {}], refusing), refusing), [1, {}]);
+  assert(assertThrows(() => encode([handle], refusing)) === reason);
+  const bytes = encode([handle]);
+  assert(assertThrows(() => decode(bytes, refusing)) === reason);
+  assertEquals(revived, 0);
 });

@@ -196,7 +196,7 @@ const MALFORMED: Record<string, number[]> = {
   "an absent element": [tags.SHORT_ARRAY + 1, tags.ABSENT],
   "a varint without end": [tags.ARRAY, ...new Array(12).fill(0xff)],
   "a shape with too many keys": [tags.NEW_SHAPE, 3, 0xff, 0xff, 3],
-  "a shape of the wrong length": [tags.NEW_SHAPE, 3, 1, 0x81, 0x61, 0x62, 1],
+  "a shape of the wrong length": [tags.NEW_SHAPE, 4, 1, 0x81, 0x61, 5],
   "a key that is not a string": [tags.OBJECT, 1, 5, 5],
   "UTF-8 that is not": [tags.UTF8, 2, 0, 0, 0, 0xc0, 0x80],
   "UTF-8 with a surrogate": [tags.UTF8, 3, 0, 0, 0, 0xed, 0xa0, 0x80],
@@ -266,9 +266,19 @@ Deno.test("decode() throws on a reference to what is not made yet", () => {
   }
 });
 
+Deno.test("decode() does not know the shapes of other messages", () => {
+  decode(encode([{ a: 1 }, { b: 2 }]));
+  decode(encode([{ a: 1 }, { b: 2 }]));
+  assertThrows(
+    () => decode(new Uint8Array([tags.VERSION, tags.KNOWN_SHAPE, 1])),
+    EncodingError,
+    "found a shape that was not explained",
+  );
+});
+
 Deno.test("decode() takes no memory for elements that are only announced", () => {
-  const announced = [0xff, 0xff, 0x3f];
-  const room = new Uint8Array(0xfffff + 16).fill(tags.NULL);
+  const announced = [0x80, 0x80, 0x38];
+  const room = new Uint8Array(1 << 20).fill(tags.NULL);
   // Arrays in arrays, each of which claims all that is left.
   const nested = Array.from({ length: 500 }, () => [tags.ARRAY, ...announced]);
   room.set([tags.VERSION, ...nested.flat()]);
@@ -330,14 +340,12 @@ Deno.test("decode() makes own properties of awkward names", () => {
   const value = JSON.parse(
     '{"__proto__": {"polluted": 1}, "x": {"__proto__": 2}}',
   );
+  const own = { value: 1, enumerable: true };
   for (
     const carrier of [
       value,
-      Object.assign([], { a: 1 }, value),
-      Object.defineProperty(new Error(), "__proto__", {
-        value: 1,
-        enumerable: true,
-      }),
+      Object.defineProperty([1], "__proto__", own),
+      Object.defineProperty(new Error(), "__proto__", own),
     ]
   ) {
     const restored = decode(encode(carrier)) as object;

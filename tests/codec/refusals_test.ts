@@ -7,6 +7,13 @@ import {
   TO_WIRE,
 } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
+import { assertSame } from "./_same.ts";
+
+const key = await crypto.subtle.generateKey(
+  { name: "HMAC", hash: "SHA-256" },
+  true,
+  ["sign"],
+);
 
 /** What must not be sent, and how the error calls it. */
 const REFUSED: Record<string, () => unknown> = {
@@ -24,13 +31,21 @@ const REFUSED: Record<string, () => unknown> = {
   "a Set Iterator": () => new Set().values(),
   "a RegExp String Iterator": () => "a".matchAll(/a/g),
   "an Iterator Helper": () => Iterator.from([1]).map((x) => x),
+  "a Segmenter String Iterator": () =>
+    new Intl.Segmenter().segment("a")[Symbol.iterator](),
   "an arguments object": () =>
     (function (..._: unknown[]) {
       return arguments;
     })(1),
   "a Proxy": () => new Proxy({}, {}),
   "a SharedArrayBuffer": () => new SharedArrayBuffer(8),
-  "a Collator": () => new Intl.Collator(),
+  "an Intl.Collator": () => new Intl.Collator(),
+  "a Temporal.Instant": () =>
+    (globalThis as unknown as { Temporal: { Now: { instant(): object } } })
+      .Temporal.Now.instant(),
+  "a WebAssembly.Module": () =>
+    new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
+  "a CryptoKey": () => key,
   "a Headers": () => new Headers(),
   "a Request": () => new Request("https://example.com"),
   "a Response": () => new Response("a"),
@@ -173,6 +188,14 @@ Deno.test("encode() refuses a boxed symbol and a module", async () => {
   assertThrows(() => encode(module), EncodingError, "a module");
 });
 
+Deno.test("encode() refuses arguments even where their shape is expected", () => {
+  const args = (function (..._: unknown[]) {
+    return arguments;
+  })(1, 2);
+  const alike = { 0: 1, 1: 2 };
+  assertThrows(() => encode([alike, alike, { ...alike }, args]), EncodingError);
+});
+
 Deno.test("encode() refuses subclasses of what it refuses", () => {
   class Bus extends EventTarget {
     name = "a";
@@ -181,10 +204,48 @@ Deno.test("encode() refuses subclasses of what it refuses", () => {
 });
 
 Deno.test("encode() does not take a class for the runtime's by its name", () => {
-  class Headers {
-    a = 1;
-  }
+  // Made so, as a compiler may rename a class that hides a global name.
+  const { Headers } = {
+    Headers: class {
+      a = 1;
+    },
+  };
+  assertEquals(Headers.name, "Headers");
   assertEquals(decode(encode(new Headers())), { a: 1 });
+});
+
+Deno.test("encode() is not deceived by another prototype", () => {
+  const refused = [
+    Promise.resolve(),
+    new WeakMap(),
+    new WeakSet(),
+    (function* () {})(),
+    new Map().keys(),
+    new Set().values(),
+    (function (..._: unknown[]) {
+      return arguments;
+    })(),
+  ];
+  const taken = [
+    new Date(0),
+    /a/g,
+    new Set([1]),
+    Object(1),
+    new Error("a"),
+    new ArrayBuffer(3),
+    new Uint8Array(3),
+    new DataView(new ArrayBuffer(3)),
+  ];
+  for (const prototype of [null, {}, class {}.prototype]) {
+    for (const value of refused) {
+      Object.setPrototypeOf(value, prototype);
+      assertThrows(() => encode([value]), EncodingError);
+    }
+    for (const value of taken) {
+      Object.setPrototypeOf(value, prototype);
+      assertSame(decode(encode(value)), structuredClone(value));
+    }
+  }
 });
 
 Deno.test("encode() refuses proxies of arrays, Maps and functions", () => {

@@ -38,6 +38,8 @@ const VALUES: Record<string, () => unknown> = {
   "lone surrogates": () => ["\ud800", "\udc00a", `${"a".repeat(100)}\ud800`],
   "lone surrogates in a long string": () =>
     `${"é".repeat(20_000)}\ud800${"b".repeat(20_000)}`,
+  "a lone surrogate in a string that outgrows the scratch buffer": () =>
+    `${"é".repeat(1_500_000)}\ud800`,
   "byte order marks": () => ["\ufeff", "\ufeff".repeat(100)],
   "replacement characters": () => ["\ufffd", "\ufffd".repeat(100)],
   "boxed primitives": () =>
@@ -178,6 +180,11 @@ const VALUES: Record<string, () => unknown> = {
     const objects = Array.from({ length: MANY }, (_, i) => ({ i }));
     return [...objects, ...objects.toReversed()];
   },
+  "many objects, each shared at once": () =>
+    Array.from({ length: MANY }, (_, i) => ({ i })).flatMap((object) => [
+      object,
+      object,
+    ]),
   "a shared Date, RegExp, buffer and boxed primitive": () => {
     const leaves = [new Date(0), /a/, new ArrayBuffer(3), Object("a")];
     return [leaves, ...leaves];
@@ -382,6 +389,18 @@ Deno.test("encode() reads a getter once, in the order of the keys", () => {
   assertEquals(reads, ["a", "b", "c"]);
 });
 
+Deno.test("encode() reads a getter once, whatever the prototype", () => {
+  for (const prototype of [null, {}, class {}.prototype]) {
+    let reads = 0;
+    const value = Object.create(prototype, {
+      0: { enumerable: true, get: () => ++reads },
+      hidden: { get: () => ++reads },
+    });
+    assertSame(roundTrip([value]), [{ 0: 1 }]);
+    assertEquals(reads, 1);
+  }
+});
+
 Deno.test("encode() reads an object that its getters change as structuredClone() does", () => {
   const makers: (() => object)[] = [
     () => ({
@@ -407,6 +426,15 @@ Deno.test("encode() reads an object that its getters change as structuredClone()
       b: 2,
       c: 3,
     }),
+    () => {
+      const object = Object.create({ inherited: 1 });
+      Object.defineProperty(object, "a", {
+        enumerable: true,
+        // So that what is inherited comes in place of what is deleted.
+        get: () => delete object.b,
+      });
+      return Object.assign(object, { b: 2 });
+    },
     () => {
       const map = new Map<unknown, unknown>();
       return map.set("a", {
@@ -448,8 +476,11 @@ Deno.test("encode() ignores what is put on the prototypes of Map, Set and Date",
 
 Deno.test("encode() does not send what all objects inherit", () => {
   const prototype = Object.prototype as { inherited?: number };
+  // Lets the encoder expect this shape next.
+  encode([{ own: 1, inherited: 2 }]);
   prototype.inherited = 1;
   try {
+    assertSame(roundTrip([{ own: 1 }]) as unknown, [{ own: 1 }]);
     assertSame(
       roundTrip([
         { own: 1, inherited: 2 },

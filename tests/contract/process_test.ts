@@ -28,13 +28,17 @@ import {
   exitWith,
   fail,
   introduce,
+  introduceInto,
   introduceParent,
   nameChild,
   nothing,
+  putInto,
   recurse,
   stay,
+  takeFrom,
   tryToStart,
   waitFor,
+  waitForEvent,
 } from "../fixtures/targets.ts";
 import type { SelfReport } from "../fixtures/targets.ts";
 
@@ -125,20 +129,33 @@ contract(
 );
 
 contract("PROC-03 Process passes its arguments on", async (ctx) => {
-  const mailbox = Mailbox.in<unknown[]>(ctx);
   const when = new Date(0);
   for (
-    const args of [
-      [],
+    const arg of [
+      1,
+      "str",
       [1],
-      ["str"],
-      [[1]],
       [[], {}],
-      [{ when, big: 2n ** 70n, map: new Map([[1, new Set([-0])]]) }],
-      [undefined, null, NaN],
-      [new Uint8Array([1, 2, 3])],
+      { when, big: 2n ** 70n, map: new Map([[1, new Set([-0])]]) },
+      undefined,
+      null,
+      NaN,
+      new Uint8Array([1, 2, 3]),
     ]
   ) {
+    const queue = new ctx.Queue(1);
+    const process = new ctx.Process({ target: putInto, args: [queue, arg] });
+    process.start();
+    assertEquals(await queue.get(), arg);
+    await process.join();
+    assertEquals(process.exitCode, 0);
+    queue.close();
+  }
+}, { sharesObjects: true });
+
+contract("PROC-03 Process passes any number of arguments on", async (ctx) => {
+  const mailbox = Mailbox.in<unknown[]>(ctx);
+  for (const args of [[], [1], [undefined, null], [1, 2, 3, 4, 5, 6, 7]]) {
     const process = new ctx.Process({ target: echo, args: [mailbox, ...args] });
     process.start();
     assertEquals(await mailbox.take("the arguments"), args);
@@ -191,7 +208,6 @@ contract("PROC-05 parentProcess() has the parent's name", async (ctx) => {
 
 contract("PROC-07 Process tells its state through its life", async (ctx) => {
   const { Process } = ctx;
-  const mailbox = Mailbox.in<SelfReport>(ctx);
   const here = SharedGate.in(ctx);
   const go = SharedGate.in(ctx);
   const holder = new Process({ target: waitFor, args: [here, go] });
@@ -217,14 +233,15 @@ contract("PROC-07 Process tells its state through its life", async (ctx) => {
   assertEquals(activeChildren(), []);
 
   const options = { hello: 23, bye: 2.54 };
+  const queue = new ctx.Queue<SelfReport>(1);
   const process = new Process({
-    target: introduce,
-    args: [mailbox, 1, 2, options],
+    target: introduceInto,
+    args: [queue, 1, 2, options],
     name: "SomeProcess",
     daemon: true,
   });
   process.start();
-  const self = await mailbox.take("the child's report");
+  const self = await queue.get();
   await process.join();
 
   assertEquals(self.args, [1, 2, options]);
@@ -233,7 +250,7 @@ contract("PROC-07 Process tells its state through its life", async (ctx) => {
   assertEquals(self.authkey, currentProcess().authkey.reveal());
   assertEquals(self.pid, process.pid);
   assertEquals(self.ident, process.ident);
-});
+}, { sharesObjects: true });
 
 contract("PROC-08 Process.ident tells children apart", async (ctx) => {
   const mailbox = Mailbox.in<SelfReport>(ctx);
@@ -329,27 +346,27 @@ contract("PROC-13 Process has children of its own", async (ctx) => {
 });
 
 contract("PROC-14 Process.sentinel is ready at the end", async (ctx) => {
-  const here = SharedGate.in(ctx);
-  const go = SharedGate.in(ctx);
-  const process = new ctx.Process({ target: waitFor, args: [here, go] });
+  const event = new ctx.Event();
+  const process = new ctx.Process({ target: waitForEvent, args: [event] });
   assertThrows(() => process.sentinel, ProcessError, "process not started");
   process.start();
   const { sentinel } = process;
-  await here.reaches(1, "the child runs");
+  assertEquals(await ctx.wait([sentinel], { timeout: 0 }), []);
   assertEquals(sentinel.ready, false);
-  go.set();
-  await sentinel.ended;
-  assertEquals(sentinel.ready, true);
+  const ready = ctx.wait([sentinel]);
+  event.set();
+  assertEquals(await ready, [sentinel]);
   await process.join();
+  assertEquals(sentinel.ready, true);
+  assertEquals(await ctx.wait([sentinel], { timeout: 0 }), [sentinel]);
   assertEquals(process.sentinel, sentinel);
-});
+}, { sharesObjects: true });
 
 contract("PROC-15 Process.close() lets go of an ended child", async (ctx) => {
-  const here = SharedGate.in(ctx);
-  const go = SharedGate.in(ctx);
+  const queue = new ctx.Queue<null>();
   let process: Process | undefined = new ctx.Process({
-    target: waitFor,
-    args: [here, go],
+    target: takeFrom,
+    args: [queue],
   }) as Process;
   process.start();
   assertThrows(
@@ -357,7 +374,7 @@ contract("PROC-15 Process.close() lets go of an ended child", async (ctx) => {
     ProcessError,
     "Cannot close a process while it is still running. You should first call join() or terminate().",
   );
-  go.set();
+  await queue.put(null);
   await process.join();
   assertEquals(process.isAlive(), false);
   assertEquals(process.exitCode, 0);
@@ -373,7 +390,7 @@ contract("PROC-15 Process.close() lets go of an ended child", async (ctx) => {
     collectGarbage();
     return reference.deref() === undefined;
   }, "a closed Process is collected");
-});
+}, { sharesObjects: true });
 
 const CLOSED = "process object is closed";
 

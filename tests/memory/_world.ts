@@ -269,7 +269,7 @@ export function assertHeapWhole(arena: Arena): Map<number, number> {
       assertEquals(met.has(offset), false, `list ${log2} is a circle`);
       met.add(offset);
       assertEquals(offset >= at.HEAP_BYTE && offset + size <= top, true);
-      assertEquals(offset % Math.min(size, 4096), 0, `alignment in ${log2}`);
+      assertEquals(offset % Math.min(size, at.WINDOW_BYTES), 0, `list ${log2}`);
       seen.push({ from: offset, to: offset + size });
       offset = (arena.words(offset, 1)[0]! >>> 0) * at.UNIT;
     }

@@ -9,21 +9,30 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Arena, Ring, RING_BYTES } from "../../memory/mod.ts";
-import { dieAt, Fate, fated, fatedHandle } from "./fixtures/fate.ts";
-import { message, putNumber, takeAll } from "./fixtures/messages.ts";
+import { Arena, NOT_YET, Ring, RING_BYTES } from "../../memory/mod.ts";
+import { S_SLEEPING } from "../../memory/layout.ts";
+import { until } from "../_support/gate.ts";
+import { dieAt, Fate, fated } from "./fixtures/fate.ts";
+import {
+  message,
+  putNumber,
+  takeAll,
+  takeNumber,
+} from "./fixtures/messages.ts";
 import { FREEING, IN_HAND, SCENARIOS } from "./fixtures/scenarios.ts";
 import type { Scenario } from "./fixtures/scenarios.ts";
-import { assertHeapWhole, eachKind } from "./_world.ts";
-import type { World } from "./_world.ts";
+import { assertHeapWhole, eachKind, World } from "./_world.ts";
 
 /** Limits that the scenarios stay within. */
-const MAX_ITEMS = 1000;
-const MAX_BYTES = 3 * 1024 * 1024;
+const MAX_ITEMS = 64;
+const MAX_BYTES = 1.5 * 1024 * 1024;
 /** A frame is a multiple of 16 bytes, 8 of which are not the message's. */
-const LONGEST = MAX_BYTES - 8;
+const LONGEST = message(new Uint8Array(MAX_BYTES - 8));
 /** Number of the message a survivor puts. */
 const AFTERWARDS = 500;
+/** Words of a ring's head block: see `ring.ts`. */
+const TAIL_SEGMENT = 2;
+const MAX_UNITS = 13;
 /** More stores than any operation makes. */
 const ENOUGH = 100;
 
@@ -56,7 +65,7 @@ class Patient {
   suffer(scenario: Scenario, n: number): boolean {
     const { arena } = this.#world;
     const fate = new Fate();
-    const handle = fatedHandle(arena.invite());
+    const handle = arena.invite();
     const victim = fated(fate, () => Arena.attach(handle));
     const ring = new Ring(victim, this.offset);
     let taken: number | undefined;
@@ -71,7 +80,7 @@ class Patient {
     const before = this.#possible;
     const after = verb === "put"
       ? before.map((numbers) => [...numbers, IN_HAND])
-      : before.filter((numbers) => died || numbers[0] === taken)
+      : before.filter(([first]) => taken === undefined || first === taken)
         .map((numbers) => numbers.slice(1));
     this.#possible = died ? [...before, ...after] : after;
   }
@@ -103,9 +112,12 @@ class Patient {
     assertEquals(ring.hasItem, false);
     assertEquals(ring.isFull, false);
     // Empty, it takes what the limits allow, and not one more.
-    assert(ring.tryPut(message(new Uint8Array(LONGEST))), "bytes are missing");
+    assert(ring.tryPut(LONGEST), "bytes are missing");
     assertEquals(putNumber(ring, 0), false);
-    assertEquals(ring.tryTake(({ byteLength }) => byteLength), LONGEST);
+    assertEquals(
+      ring.tryTake(({ byteLength }) => byteLength),
+      LONGEST.byteLength,
+    );
     const numbers = Array.from({ length: MAX_ITEMS }, (_, i) => i);
     for (const number of numbers) assert(putNumber(ring, number));
     assertEquals(putNumber(ring, 0), false);
@@ -154,6 +166,145 @@ eachKind("Ring.free() killed at any store can be done again", (world) => {
     if (!died) return;
   }
 });
+
+/** Paths that the double deaths are tried on: one of each sort. */
+const PATHS = [0, 1, 2, 3, 5, 8, 10, 11, 13, 14].map((i) => SCENARIOS[i]!);
+/** What the second victim does; its own paths follow from what it finds. */
+const RESCUERS = [SCENARIOS[1]!, SCENARIOS[8]!];
+
+for (const scenario of PATHS) {
+  // The heap differs between the kinds, and has its own tests.
+  eachKind(
+    `Ring: one who mends, killed at any store, harms nobody else: ${scenario.name}`,
+    (world) => {
+      for (const rescuer of RESCUERS) {
+        for (let n = 1; n < ENOUGH; n++) {
+          let firstDied = true;
+          for (let m = 1; m < ENOUGH; m++) {
+            const order = ORDERS[(n + m) % 2]!;
+            const patient = new Patient(world, scenario);
+            firstDied = patient.suffer(scenario, n);
+            const secondDied = patient.suffer(rescuer, m);
+            explain(
+              `at store ${n}, then who wanted to ${rescuer.verb} at ${m}, the next ${order}`,
+              () => patient.recover(order, 2),
+            );
+            if (!secondDied) break;
+          }
+          if (!firstDied) break;
+        }
+      }
+    },
+    ["worker"],
+  );
+}
+
+/** Paths that real children die on. */
+const REAL = [3, 6, 11, 13];
+/** Children at a time: each has a ring of its own. */
+const AT_ONCE = 4;
+
+for (const index of REAL) {
+  const scenario = SCENARIOS[index]!;
+  const how = "SIGKILL or terminate()";
+  eachKind(
+    `Ring: a child ended by ${how} at any store harms nobody else: ${scenario.name}`,
+    async ({ kind }) => {
+      const dieAtStore = async (n: number) => {
+        // Each in an arena of its own: one that stands still in the allocator
+        // must not hold up the others.
+        const own = new World(kind);
+        const patient = new Patient(own, scenario);
+        const { offset: gateOffset, gate } = own.gate();
+        const place = own.arena.invite();
+        const child = own.start(
+          "dying#inRing",
+          kind === "spawn" ? place : place.token,
+          patient.offset,
+          index,
+          n,
+          gateOffset,
+        );
+        await gate.reaches(1, "it has died or lived");
+        const died = gate.value === 1;
+        if (died && kind === "worker") child.kill();
+        const { signal } = await child.ended;
+        assertEquals(signal, died && kind === "spawn" ? "SIGKILL" : null);
+        own.arena.bury(place.token);
+        own.arena.heap.free(gateOffset, 4);
+        patient.note(scenario, died);
+        const order = ORDERS[n % 2]!;
+        explain(`at store ${n}, the next ${order}`, () => {
+          patient.recover(order, 1);
+        });
+        await own.calm();
+        return died;
+      };
+      for (let n = 1; n < ENOUGH; n += AT_ONCE) {
+        const died = await Promise.all(
+          Array.from({ length: AT_ONCE }, (_, i) => dieAtStore(n + i)),
+        );
+        if (died.includes(false)) return;
+      }
+      throw new Error("It never comes to an end");
+    },
+  );
+}
+
+eachKind(
+  "Ring: a taker killed while it waits takes nothing with it (LESSON-05)",
+  async (world) => {
+    const { arena } = world;
+    const patient = new Patient(world, SCENARIOS[9]!);
+    const { ring } = patient;
+    const { offset } = world.words(1);
+    const child = world.start(
+      "ringing#take",
+      patient.offset,
+      offset,
+      1,
+      1,
+      "async",
+    );
+    await until(
+      () => arena.participants.load(child.token, S_SLEEPING) === 1,
+      "it sleeps",
+    );
+    child.kill();
+    putNumber(ring, 1);
+    await child.ended;
+    const number = await arena.waiting.wait(
+      [ring.itemsKey],
+      () => takeNumber(ring) ?? NOT_YET,
+    );
+    assertEquals(number, 1);
+    assertEquals(ring.count, 0);
+  },
+);
+
+/** So long that a thread is still copying when it is asked to stop. */
+const LONG = 512 * 1024 * 1024;
+
+eachKind(
+  "Ring.tryPut() of a thread that is terminated stops long before its end",
+  async (world) => {
+    // Others take its mutex after a short while, and write to the same place.
+    const { arena } = world;
+    const patient = new Patient(world, SCENARIOS[1]!);
+    arena.words(patient.offset, RING_BYTES / 4)[MAX_UNITS] = 0;
+    const tail = arena.words(patient.offset, RING_BYTES / 4);
+    const before = tail[TAIL_SEGMENT];
+    const child = world.start("dying#copyLong", patient.offset, LONG);
+    // Its new segment is there, so it is about to copy, or copies.
+    await until(() => Atomics.load(tail, TAIL_SEGMENT) !== before, "it copies");
+    child.kill();
+    await child.ended;
+    const segment = (tail[TAIL_SEGMENT]! >>> 0) * 64;
+    // Behind the heads of segment and frame.
+    assertEquals(arena.bytes(segment + 64 + 8 + LONG - 1, 1)[0], 0);
+  },
+  ["worker"],
+);
 
 function explain(where: string, check: () => void): void {
   try {

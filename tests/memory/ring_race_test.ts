@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Arena, Ring, RING_BYTES } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
-import { Fate, fated, fatedHandle } from "./fixtures/fate.ts";
+import { Fate, fated } from "./fixtures/fate.ts";
 import { message, putNumber, takeAll } from "./fixtures/messages.ts";
 import { IN_HAND, SCENARIOS } from "./fixtures/scenarios.ts";
 import { assertHeapWhole, eachKind, tableOf } from "./_world.ts";
@@ -33,7 +33,7 @@ for (const solo of [true, false]) {
         const { arena } = world;
         const header = tableOf(arena);
         const fate = new Fate();
-        const handle = fatedHandle(arena.invite());
+        const handle = arena.invite();
         const slow = fated(fate, () => Arena.attach(handle));
         for (let n = 1; n < ENOUGH; n++) {
           const offset = arena.heap.allocate(RING_BYTES);

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Arena, NOT_YET } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";
-import { dieAt, Died, Fate, fated, fatedHandle } from "./fixtures/fate.ts";
+import { dieAt, Died, Fate, fated } from "./fixtures/fate.ts";
 import { Permits } from "./fixtures/permits.ts";
 import { eachEntry, eachKind, stateOf, tableOf } from "./_world.ts";
 import type { World } from "./_world.ts";
@@ -24,7 +24,7 @@ function suffer(
   operate: (victim: Arena, arm: (run: () => unknown) => void) => void,
 ): boolean {
   const fate = new Fate();
-  const handle = fatedHandle(world.arena.invite());
+  const handle = world.arena.invite();
   const victim = fated(fate, () => Arena.attach(handle));
   // What it does after its death must not count.
   victim.memory.sleep = () => new Promise(() => {});
@@ -56,14 +56,16 @@ async function atEachStore(
  * Checks that a wait and a wake-up work, in the same bucket and without another
  * participant's overflow to help, and that nothing counts too low.
  */
-async function checkHealth(world: World, offset: number): Promise<void> {
-  const { arena } = world;
+async function checkHealth(
+  { arena }: World,
+  waiter: Arena,
+  offset: number,
+): Promise<void> {
   const words = tableOf(arena);
   for (let bucket = 0; bucket < at.BUCKETS; bucket++) {
     assert(words[at.H_BUCKETS + bucket]! >= 0, "a bucket is too low");
   }
   assert(words[at.H_OVERFLOWING]! >= 0, "the overflow is counted too low");
-  const waiter = world.another();
   const permits = new Permits(waiter, offset);
   const wait = waiter.waiting.wait([permits.key], permits.attempt);
   new Permits(arena, offset).release();
@@ -108,13 +110,14 @@ for (const place of ["an entry", "overflow"]) {
     `Waiting.wait() killed at any store leaves others alone, with ${place}`,
     async (world) => {
       const { offset } = world.words(1);
+      const waiter = world.another();
       await atEachStore(async (n) => {
         const died = suffer(world, n, (victim, arm) => {
           if (place === "overflow") fill(victim);
           const permits = new Permits(victim, offset);
           arm(() => victim.waiting.wait([permits.key], permits.attempt));
         });
-        await checkHealth(world, offset);
+        await checkHealth(world, waiter, offset);
         return died;
       });
       forgive(world);
@@ -125,6 +128,7 @@ for (const place of ["an entry", "overflow"]) {
     `Waiting.waitSync() killed at any store leaves others alone, with ${place}`,
     async (world) => {
       const { offset } = world.words(1);
+      const waiter = world.another();
       await atEachStore(async (n) => {
         const died = suffer(world, n, (victim, arm) => {
           if (place === "overflow") fill(victim);
@@ -137,7 +141,7 @@ for (const place of ["an entry", "overflow"]) {
         });
         const left = new Permits(world.arena, offset);
         while (left.tryTake());
-        await checkHealth(world, offset);
+        await checkHealth(world, waiter, offset);
         return died;
       });
       forgive(world);
@@ -185,6 +189,7 @@ eachKind(
   "Waiting.wait() given up and killed at any store passes its wake-up on",
   async (world) => {
     const { offset } = world.words(1);
+    const waiter = world.another();
     const younger = world.another();
     await atEachStore(async (n) => {
       let wait: Promise<unknown>;
@@ -199,7 +204,7 @@ eachKind(
         arm(() => controller.abort());
       });
       await settled(`killed at store ${n}`, wait!);
-      await checkHealth(world, offset);
+      await checkHealth(world, waiter, offset);
       return died;
     });
     forgive(world);
@@ -210,9 +215,10 @@ eachKind(
   "Waiting.bury() killed at any store can be done again",
   async (world) => {
     const { offset } = world.words(1);
+    const waiter = world.another();
     const younger = world.another();
     await atEachStore(async (n) => {
-      const handle = fatedHandle(world.arena.invite());
+      const handle = world.arena.invite();
       const dead = fated(new Fate(), () => Arena.attach(handle));
       dead.memory.sleep = () => new Promise(() => {});
       dead.memory.keepAlive = () => {};
@@ -228,7 +234,7 @@ eachKind(
       });
       world.arena.bury(dead.me);
       await settled(`killed at store ${n}`, wait);
-      await checkHealth(world, offset);
+      await checkHealth(world, waiter, offset);
       return died;
     });
     forgive(world);

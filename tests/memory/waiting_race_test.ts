@@ -18,7 +18,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Arena, NOT_YET, TIMED_OUT } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";
-import { Fate, fated, fatedHandle } from "./fixtures/fate.ts";
+import { Fate, fated } from "./fixtures/fate.ts";
 import { Permits } from "./fixtures/permits.ts";
 import { assertQuiet, eachKind, tableOf } from "./_world.ts";
 import type { Attempt } from "../../memory/mod.ts";
@@ -31,7 +31,7 @@ const never: Attempt<true> = () => NOT_YET;
 /** A participant whose accesses can be interrupted. */
 function slow(world: World): { arena: Arena; fate: Fate } {
   const fate = new Fate();
-  const handle = fatedHandle(world.arena.invite());
+  const handle = world.arena.invite();
   const arena = world.adopt(fated(fate, () => Arena.attach(handle)));
   return { arena, fate };
 }
@@ -70,7 +70,7 @@ function fill({ waiting }: Arena): () => Promise<void> {
   };
 }
 
-for (const place of ["in an entry", "in overflow"]) {
+for (const place of ["in an entry", "in overflow", "eager"]) {
   eachKind(
     `Waiting.wait() hears of a change between any two of its steps, ${place}`,
     async (world) => {
@@ -79,6 +79,7 @@ for (const place of ["in an entry", "in overflow"]) {
       const { offset } = world.words(1);
       const { arena, fate } = slow(world);
       const empty = place === "in overflow" ? fill(arena) : undefined;
+      if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
       const waiter = new Permits(arena, offset);
       await atEachAccess(async (n) => {
@@ -104,6 +105,7 @@ for (const place of ["in an entry", "in overflow"]) {
       const { offset } = world.words(1);
       const { arena, fate } = slow(world);
       const empty = place === "in overflow" ? fill(arena) : undefined;
+      if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
       const waiter = new Permits(arena, offset);
       await atEachAccess(async (n) => {
@@ -139,6 +141,7 @@ for (const place of ["in an entry", "in overflow"]) {
       const { offset } = world.words(1);
       const { arena, fate } = slow(world);
       const empty = place === "in overflow" ? fill(arena) : undefined;
+      if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
       const waiter = new Permits(arena, offset);
       const table = tableOf(world.arena);
@@ -178,6 +181,7 @@ for (const place of ["in an entry", "in overflow"]) {
       const { arena, fate } = slow(world);
       const other = world.another();
       const empty = place === "in overflow" ? fill(other) : undefined;
+      if (place === "eager") other.waiting.beEager(true);
       const waker = new Permits(arena, offset);
       const waiter = new Permits(other, offset);
       await atEachAccess(async (n) => {

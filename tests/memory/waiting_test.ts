@@ -533,15 +533,16 @@ eachKind(
 );
 
 /** Each round of the second kind goes through two event loops. */
-const ROUNDS = { sync: 20_000, async: 10_000 };
+const ROUNDS = { sync: 20_000, async: 10_000, eager: 10_000 };
 
-for (const way of ["sync", "async"] as const) {
+for (const way of ["sync", "async", "eager"] as const) {
   eachKind(
     `Waiting ping-pong: ${ROUNDS[way]} rounds between two participants, ${way}`,
     async (world) => {
       const { offset, words } = world.words(8);
       const child = world.start("waiting#pong", offset, ROUNDS[way], way);
       const { waiting } = world.arena;
+      if (way === "eager") waiting.beEager(true);
       const [pingKey, pongKey] = [keyOf(offset), keyOf(offset + 16)];
       for (let round = 1; round <= ROUNDS[way]; round++) {
         Atomics.store(words, 0, round);

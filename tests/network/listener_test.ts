@@ -330,7 +330,7 @@ Deno.test("LIST-10 Client says what is wrong when nobody is there", async () => 
     'Cannot connect to "/tmp/mp-no-such-folder/listener" as there is no such socket',
   );
   const listener = new Listener({ port: 0 });
-  listener.close();
+  await listener[Symbol.asyncDispose]();
   const refused = await assertRejects(
     () => Client(listener.address),
     Deno.errors.ConnectionRefused,
@@ -446,6 +446,7 @@ Deno.test("LESSON-46 a peer that sends a byte now and then is cut off at the dea
     onRefusal: (error) => refusals.push(error),
   });
   using peer = await RawPeer.connect(listener.address);
+  await peer.write(Uint8Array.of(0, 0, 0, 200));
   const dripping = setInterval(() => {
     peer.write(Uint8Array.of(0)).catch(() => clearInterval(dripping));
   }, 20);
@@ -593,7 +594,7 @@ Deno.test(`${CLIENTS} clients that connect at once are all served`, async () => 
 Deno.test(`LESSON-52 Listener can be started ${RESTARTS} times at one port`, async () => {
   let address: Address = { port: 0 };
   for (let i = 0; i < RESTARTS; i++) {
-    using listener: Listener = new Listener(address);
+    await using listener: Listener = new Listener(address);
     address = listener.address;
     using there = await Client(address);
     // The side that closes first keeps the port busy for a while.
@@ -601,6 +602,18 @@ Deno.test(`LESSON-52 Listener can be started ${RESTARTS} times at one port`, asy
     here.close();
     await assertRejects(() => there.recv(), EofError);
   }
+});
+
+Deno.test(`LESSON-52 Listener can be started ${RESTARTS} times at one path`, async () => {
+  const folder = await Deno.makeTempDir();
+  for (let i = 0; i < RESTARTS; i++) {
+    await using listener = new Listener(`${folder}/socket`);
+    using there = await Client(listener.address);
+    using here = await listener.accept();
+    await there.send(i);
+    assertEquals(await here.recv(), i);
+  }
+  await Deno.remove(folder);
 });
 
 Deno.test("Listener.close() removes the socket and its folder", async () => {
@@ -618,7 +631,7 @@ Deno.test("Listener.close() removes the socket at a path that was given", async 
   const folder = await Deno.makeTempDir();
   const path = `${folder}/socket`;
   {
-    using _listener = new Listener(path);
+    await using _listener = new Listener(path);
     await Deno.stat(path);
   }
   await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
@@ -630,6 +643,7 @@ for (
     ["listens", 0, []],
     ["is connected", 0, ["false"]],
     ["exits", 3, []],
+    ["listens at a path", 0, []],
   ] as const
 ) {
   Deno.test(`a program that just ${what} comes to its end and leaves no file`, async () => {
@@ -640,6 +654,10 @@ for (
     assertEquals(lines, [...prints]);
     assertEquals(exitCode, code);
     await assertRejects(() => Deno.stat(path!), Deno.errors.NotFound);
+    // Its own folder goes with it; one that was there before does not.
+    const folder = Deno.remove(path!.slice(0, path!.lastIndexOf("/")));
+    if (what === "listens at a path") await folder;
+    else await assertRejects(() => folder, Deno.errors.NotFound);
   });
 }
 

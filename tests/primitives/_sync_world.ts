@@ -8,6 +8,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { decode, encode } from "../../codec/mod.ts";
 import { adopt } from "../../memory/arenas.ts";
 import * as at from "../../memory/layout.ts";
@@ -27,6 +29,12 @@ const TURNS = 5;
 // Opens the C library, which stays open: the first test that needs it would seem
 // to leak it.
 Arena.create("spawn");
+
+setFlagsFromString("--expose-gc");
+/** Runs the garbage collector. */
+const collectGarbage = runInNewContext("gc") as () => void;
+/** Collections after which what can be collected has been. */
+const COLLECTIONS = 100;
 
 /** What a test gets. */
 export class SyncWorld {
@@ -89,6 +97,14 @@ export class SyncWorld {
   leave(who: Arena): void {
     who.participants.leave(who.me);
     this.arena.bury(who.me);
+  }
+
+  /** Collects what nobody holds any more, until something can be seen of it. */
+  async collect(isDone: () => boolean): Promise<void> {
+    for (let i = 0; i < COLLECTIONS && !isDone(); i++) {
+      collectGarbage();
+      await turns(1);
+    }
   }
 
   /** Ends what must not outlive the test. */

@@ -443,6 +443,8 @@ eachKind(
     barrier.reset();
     assertEquals(barrier.nWaiting, 0);
     assertEquals(barrier.broken, false);
+    const waits = waitAll([barrier, barrier]);
+    assertEquals(await Promise.all(waits), [0, 1]);
   },
 );
 
@@ -467,14 +469,21 @@ eachKind(
   async (world) => {
     const barrier = make(world, 2);
     const other = world.another();
-    const doomed = world.give(barrier, other).wait({
-      signal: world.afterlife.signal,
-    });
-    const passing = barrier.wait(); // completes the round; the doomed is not awake
+    const { wait } = other.waiting;
+    let waits = 0;
+    // It arrives, and never sees what becomes of the round.
+    other.waiting.wait = (...args) =>
+      waits++ === 0
+        ? wait.apply(other.waiting, args as never) as Promise<never>
+        : new Promise(() => {});
+    world.give(barrier, other).wait();
+    const passing = barrier.wait(); // completes the round
     const next = barrier.wait(); // has to wait until all have left
     assertEquals(barrier.nWaiting, 0);
-    world.kill(other, doomed);
     assertEquals(await passing, 1);
+    assertEquals(await look(next), ["waits"]);
+    assertEquals(barrier.nWaiting, 0);
+    world.kill(other);
     assertEquals(await look(next), ["waits"]);
     assertEquals(barrier.nWaiting, 1);
     assertEquals(await barrier.wait(), 1);

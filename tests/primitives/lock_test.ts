@@ -149,6 +149,28 @@ eachKind(
 );
 
 eachKind(
+  "Lock.acquire() does not wait for a participant that was woken and is slow",
+  async (world) => {
+    const lock = make(world);
+    const there = world.give(lock, world.another());
+    await lock.acquire();
+    const slow = there.acquire();
+    const first = lock.acquire();
+    lock.release(); // wakes the other one, which needs the event loop …
+    const second = lock.acquire(); // … and finds the lock free
+    let isServed = false;
+    first.then(() => isServed = true);
+    for (let i = 0; i < 100 && !isServed; i++) await undefined;
+    assert(isServed, "before the event loop turned");
+    lock.release();
+    await second;
+    lock.release();
+    await slow;
+    there.release();
+  },
+);
+
+eachKind(
   "Lock.acquire() in a loop lets other tasks in between",
   async (world) => {
     const lock = make(world);
@@ -392,5 +414,15 @@ eachKind(
       EncodingError,
       'Cannot send a Lock of the "worker" context to a process of the "spawn" context',
     );
+  },
+);
+
+eachKind(
+  "Lock that nobody can release any more is held by nobody",
+  async (world) => {
+    (() => make(world).acquireSync())();
+    assertEquals(held(world), 1);
+    await world.collect(() => held(world) === 0);
+    assertEquals(held(world), 0);
   },
 );

@@ -21,7 +21,6 @@ import {
   QueueFullError,
 } from "../../errors.ts";
 import { adopt } from "../../memory/arenas.ts";
-import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { bindTo } from "../../primitives/_block.ts";
 import { fromMessage, toMessage } from "../../primitives/_wire.ts";
@@ -692,8 +691,7 @@ each(
   async (world) => {
     const queue = new world.Queue<number>();
     const { args: [theirs], dies } = world.participant(queue);
-    theirs.get();
-    dies();
+    dies(theirs.get({ signal: world.signal }));
     await queue.put(1);
     assertEquals(await queue.get({ timeout: LONG_MS }), 1);
   },
@@ -738,6 +736,24 @@ each(
     await queue.get();
     queue.taskDone();
     assert(await queue.join({ timeout: 0 }));
+  },
+);
+
+each(
+  "JoinableQueue loops count what they take after close()",
+  async (world) => {
+    const queue = new world.JoinableQueue<number>();
+    const { args: [theirs], dies } = world.participant(queue);
+    for (let i = 0; i < 3; i++) await queue.put(i);
+    await theirs.get();
+    for await (const item of queue) {
+      if (item === 1) queue.close();
+      queue.taskDone();
+    }
+    // All but theirs are done, and that is known to be theirs.
+    assertEquals(await queue.join({ timeout: 0 }), false);
+    dies();
+    assert(await queue.join());
   },
 );
 

@@ -181,6 +181,15 @@ eachKind(
     world.leave(other);
     assertEquals((await waiting)?.abandoned, true);
     lock.release();
+
+    const leaving = world.another();
+    world.give(lock, leaving).acquireSync();
+    leaving.participants.leave(leaving.me); // its end is not heard of yet
+    assertEquals(lock.locked(), false);
+    assertEquals(lock.acquireSync({ timeout: 0 })?.abandoned, true);
+    lock.release();
+    world.kill(leaving);
+
     // The next owner of the slot is not taken for the one before.
     const next = world.give(lock, world.another());
     lock.acquireSync();

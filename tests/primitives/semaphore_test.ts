@@ -282,3 +282,26 @@ eachKind(
     assertEquals(semaphore.getValue(), 3);
   },
 );
+
+eachKind(
+  "BoundedSemaphore with holders gives its words back with the last object",
+  async (world) => {
+    const { arena } = world;
+    const { blocks } = arena.heap;
+    const held = () => arena.participants.load(arena.me, S_LOCKS_HELD);
+    (() => {
+      const semaphore = makeBounded(world, 3, true);
+      semaphore.acquireSync();
+      assertEquals(arena.heap.blocks, blocks + 2);
+      assertEquals(held(), 1);
+    })();
+    await world.collect(() => arena.heap.blocks === blocks);
+    assertEquals(arena.heap.blocks, blocks);
+    assertEquals(held(), 0);
+    // What comes back is handed out again, and is zero.
+    const next = makeBounded(world, 3, true);
+    assertEquals(next.getValue(), 3);
+    next.acquireSync();
+    next.release();
+  },
+);

@@ -1,0 +1,211 @@
+/**
+ * Lets clients in: takes each socket as it comes, has all handshakes going on
+ * beside each other, and hands over who has passed.
+ *
+ * ```
+ *   system's queue --> in hand --> handshake --> onArrival() --> closed by its user
+ *                      one socket  HANDSHAKES_MAX at most
+ *                                  `------- maxConnections at most -------'
+ * ```
+ *
+ * **Nobody holds the door shut.** Somebody who is silent, or sends a byte a second,
+ * takes up one place in the handshake until the deadline. When all places are
+ * taken and somebody waits, the one who has been at it longest has to go, if that
+ * is longer than {@linkcode PATIENCE_MS}: honest clients are done in milliseconds.
+ *
+ * **Nothing spins.** If taking a socket fails (no file descriptors left), the next
+ * attempt comes after {@linkcode PAUSE_MS}; if the listener itself is gone, none.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { log } from "../_log.ts";
+import { ProcessError, TimeoutError } from "../errors.ts";
+import { Link } from "./_link.ts";
+import { addressOf, textOf } from "./address.ts";
+import type { Address } from "./address.ts";
+import { authenticate } from "./authentication.ts";
+import type { Credentials } from "./authentication.ts";
+
+/** Handshakes at a time. */
+const HANDSHAKES_MAX = 512;
+/** How long a handshake may take although others wait for its place. */
+const PATIENCE_MS = 2000;
+/** The pause after a socket could not be taken. */
+const PAUSE_MS = 100;
+
+/** Whom to let in, and whom to tell. */
+export interface DoorSettings {
+  /** What clients have to prove; nothing if not given. */
+  readonly credentials: Credentials | undefined;
+  /** How long a handshake may take. */
+  readonly handshakeTimeoutMs: number;
+  /** Connections at a time, from their handshake until they are closed. */
+  readonly maxConnections: number;
+  /** Takes over a client that has passed. */
+  onArrival(link: Link, peer: Address): void;
+  /** Hears of a client that has not. */
+  onRefusal(error: Error, peer: Address): void;
+}
+
+/** One handshake. */
+interface Handshake {
+  readonly link: Link;
+  readonly since: number;
+  /** Why it was ended from here. */
+  verdict: Error | undefined;
+}
+
+/** See the module. */
+export class Doorkeeper {
+  /** Settled when nothing is going on any more; never rejects. */
+  readonly finished: Promise<void>;
+
+  readonly #socket: Deno.Listener;
+  readonly #settings: DoorSettings;
+  /** Oldest first. */
+  readonly #handshakes = new Set<Handshake>();
+  readonly #running = new Set<Promise<void>>();
+  #connections = 0;
+  #isClosed = false;
+  /** Ends a pause early. */
+  #goOn: (() => void) | undefined;
+
+  /**
+   * Begins to let clients in.
+   *
+   * @param socket Where they come.
+   * @param settings Whom to let in.
+   */
+  constructor(socket: Deno.Listener, settings: DoorSettings) {
+    this.#socket = socket;
+    this.#settings = settings;
+    this.finished = this.#run();
+  }
+
+  /** Lets nobody in any more; handshakes are broken off. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { link } of [...this.#handshakes]) link.close();
+    this.#goOn?.();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        await this.#admit(await this.#socket.accept());
+      } catch (error) {
+        if (this.#isClosed || error instanceof Deno.errors.BadResource) break;
+        log.warn(() => `listener could not take a client: ${error}`);
+        await this.#pause(PAUSE_MS);
+      }
+    }
+    await Promise.all(this.#running);
+  }
+
+  async #admit(socket: Deno.Conn): Promise<void> {
+    await this.#place();
+    if (this.#isClosed) return socket.close();
+    const link = new Link(socket);
+    const peer = addressOf(socket.remoteAddr);
+    this.#connections++;
+    link.onClose = () => {
+      this.#connections--;
+      this.#goOn?.();
+    };
+    if (!this.#settings.credentials) {
+      return this.#settings.onArrival(link, peer);
+    }
+    const running = this.#greet(link, peer, this.#settings.credentials)
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Waits until there is a place for one more. */
+  async #place(): Promise<void> {
+    while (this.#isFull && !this.#isClosed) {
+      const [oldest] = this.#handshakes;
+      if (!oldest) {
+        await this.#pause(Infinity);
+        continue;
+      }
+      const leftMs = oldest.since + PATIENCE_MS - performance.now();
+      if (leftMs > 0) await this.#pause(leftMs);
+      else this.#expel(oldest, "others waited for its place");
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#handshakes.size >= HANDSHAKES_MAX ||
+      this.#connections >= this.#settings.maxConnections;
+  }
+
+  async #greet(
+    link: Link,
+    peer: Address,
+    credentials: Credentials,
+  ): Promise<void> {
+    const handshake: Handshake = {
+      link,
+      since: performance.now(),
+      verdict: undefined,
+    };
+    this.#handshakes.add(handshake);
+    const ms = this.#settings.handshakeTimeoutMs;
+    const deadline = setTimeout(
+      () => this.#expel(handshake, `it was not done in ${ms} ms`),
+      ms,
+    );
+    Deno.unrefTimer(deadline);
+    try {
+      await authenticate(link, credentials);
+    } catch (error) {
+      link.close();
+      if (!this.#isClosed) {
+        this.#refuse(handshake.verdict ?? error as Error, peer);
+      }
+      return;
+    } finally {
+      clearTimeout(deadline);
+      this.#handshakes.delete(handshake);
+      this.#goOn?.();
+    }
+    if (!link.isClosed) this.#settings.onArrival(link, peer);
+  }
+
+  #expel(handshake: Handshake, why: string): void {
+    handshake.verdict = new TimeoutError(
+      `Cannot let a client in as its handshake took too long: ${why}`,
+    );
+    this.#handshakes.delete(handshake);
+    handshake.link.close();
+  }
+
+  #refuse(error: Error, peer: Address): void {
+    log.info(() =>
+      `refused a client${
+        peer === "" ? "" : ` at ${textOf(peer)}`
+      }: ${error.message}`
+    );
+    this.#settings.onRefusal(error, peer);
+  }
+
+  /** Waits until a place becomes free, the listener is closed or time is up. */
+  async #pause(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goOn = resolve;
+    const timer = ms < Infinity
+      ? setTimeout(resolve, Math.ceil(ms))
+      : undefined;
+    if (timer !== undefined) Deno.unrefTimer(timer);
+    await promise;
+    clearTimeout(timer);
+    this.#goOn = undefined;
+  }
+}
+
+/** What is thrown to those who wait for a client that does not come any more. */
+export function listenerClosed(): ProcessError {
+  return new ProcessError("Cannot accept as the listener is closed");
+}

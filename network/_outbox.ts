@@ -1,0 +1,172 @@
+/**
+ * The way out of a connection: frames in the order in which they were sent, each
+ * written whole before the next begins. Small ones that wait are written together.
+ *
+ * A frame that waits can be taken back. One that has been begun cannot, as half a
+ * frame would spoil all that follow; a sender that gives up then is told so, and
+ * the frame goes on its way.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { TimeoutError } from "../errors.ts";
+import type { WaitOptions } from "../memory/mod.ts";
+import { checkedTimeout, limit } from "./_waits.ts";
+
+/** Frames that wait are put together up to this: four writes cost as one. */
+const TOGETHER_BYTES = 64 * 1024;
+
+/** Where bytes go: a `Deno.Conn`. */
+export interface ByteSink {
+  /** Writes some of the bytes; says how many. */
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** A frame that is not written yet. */
+interface Pending {
+  readonly frame: Uint8Array;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** See the module. */
+export class Outbox {
+  readonly #sink: ByteSink;
+  readonly #onWriting: (isWriting: boolean) => void;
+  #waiting: Pending[] = [];
+  #isWriting = false;
+  /** Why nothing can be written any more. */
+  #failure: (() => Error) | undefined;
+
+  /**
+   * Starts with nothing to write.
+   *
+   * @param sink Where the bytes go.
+   * @param onWriting Told before each write, and when there is nothing to write
+   * any more.
+   */
+  constructor(sink: ByteSink, onWriting: (isWriting: boolean) => void) {
+    this.#sink = sink;
+    this.#onWriting = onWriting;
+  }
+
+  /** Whether something is being written or waits to be. */
+  get isBusy(): boolean {
+    return this.#isWriting;
+  }
+
+  /**
+   * Sends a frame. Its place in the order is that of this call.
+   *
+   * @param frame The frame, which must not change.
+   * @param options How long to wait.
+   */
+  async send(frame: Uint8Array, options: WaitOptions = {}): Promise<void> {
+    const timeout = checkedTimeout(options.timeout);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure();
+    if (timeout <= 0 && this.#isWriting) throw outOfTime("nothing was sent");
+
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const pending = { frame, resolve, reject };
+    this.#waiting.push(pending);
+    if (!this.#isWriting) this.#drain();
+    // Tried once, and begun.
+    if (timeout <= 0 || timeout === Infinity && !signal) return await promise;
+    const limits = limit({ timeout, signal }, {
+      onTimeout: () =>
+        reject(outOfTime(
+          this.#takeBack(pending)
+            ? "nothing was sent"
+            : "the message has been begun and may still arrive",
+        )),
+      onAbort: () => {
+        this.#takeBack(pending);
+        reject(signal?.reason);
+      },
+    });
+    try {
+      await promise;
+    } finally {
+      limits.lift();
+    }
+  }
+
+  /** Lets nothing out any more; what waits is rejected. */
+  close(failure: () => Error): void {
+    if (this.#failure) return;
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.splice(0)) reject(failure());
+  }
+
+  #takeBack(pending: Pending): boolean {
+    const index = this.#waiting.indexOf(pending);
+    if (index < 0) return false;
+    this.#waiting.splice(index, 1);
+    return true;
+  }
+
+  async #drain(): Promise<void> {
+    this.#isWriting = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch();
+      try {
+        await this.#write(together(batch));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        this.close(() => brokenPipe(error));
+        for (const { reject } of batch) reject(this.#failure!());
+      }
+    }
+    this.#isWriting = false;
+    this.#onWriting(false);
+  }
+
+  #nextBatch(): Pending[] {
+    let count = 1;
+    let byteLength = this.#waiting[0]!.frame.byteLength;
+    while (count < this.#waiting.length) {
+      byteLength += this.#waiting[count]!.frame.byteLength;
+      if (byteLength > TOGETHER_BYTES) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    let written = 0;
+    while (written < bytes.byteLength) {
+      this.#onWriting(true);
+      written += await this.#sink.write(bytes.subarray(written));
+    }
+  }
+}
+
+function together(batch: readonly Pending[]): Uint8Array {
+  if (batch.length === 1) return batch[0]!.frame;
+  const byteLength = batch.reduce(
+    (sum, { frame }) => sum + frame.byteLength,
+    0,
+  );
+  const whole = new Uint8Array(byteLength);
+  let position = 0;
+  for (const { frame } of batch) {
+    whole.set(frame, position);
+    position += frame.byteLength;
+  }
+  return whole;
+}
+
+function outOfTime(what: string): TimeoutError {
+  return new TimeoutError(
+    `Cannot send in time as too many bytes wait to be received: ${what}`,
+  );
+}
+
+function brokenPipe(cause: unknown): Error {
+  return new Deno.errors.BrokenPipe("Cannot send as the other end is closed", {
+    cause,
+  });
+}

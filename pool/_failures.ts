@@ -1,0 +1,165 @@
+/**
+ * Errors that cross the wall between worker and parent. They keep what they are
+ * (class, name, message, code, own fields), and their cause becomes a
+ * `RemoteError` that tells where they come from: which worker, which task, and the
+ * stack there.
+ *
+ * An error is sent encoded and, beside that, as text. So one that cannot be sent
+ * whole, or cannot be made again here, is still told of; and it costs nobody but
+ * its own task anything.
+ *
+ * Runs in the parent (rebuilding) and in the child (packing).
+ *
+ * @module
+ */
+import { EncodingError, RemoteError } from "../errors.ts";
+import type { MemoryKind } from "../memory/mod.ts";
+import { fromMessage, toMessage } from "../primitives/_wire.ts";
+import { gathered } from "./_protocol.ts";
+import type { Thrown } from "./_protocol.ts";
+
+/** Characters of a value shown in an error. */
+const MOST_SHOWN = 300;
+/** What stands for an error that cannot be encoded. */
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/**
+ * Packs what a task has thrown.
+ *
+ * @param thrown Anything.
+ * @param kind The start method of the pool.
+ */
+export function packed(thrown: unknown, kind: MemoryKind): Thrown {
+  const [name, message, stack] = described(thrown);
+  return [name, message, stack, encodedError(thrown, kind)];
+}
+
+/**
+ * Makes of it again what was thrown.
+ *
+ * @param thrown What was packed.
+ * @param workerName Where.
+ * @param label Which task it was, for people.
+ */
+export function unpacked(
+  thrown: Thrown,
+  workerName: string,
+  label: string,
+): unknown {
+  const [name, message, stack, encoded] = thrown;
+  const what = name ? `${name}: ${message}` : message;
+  try {
+    if (encoded.byteLength === 0) throw new Error("it could not be sent");
+    const { value, loading } = fromMessage(encoded);
+    // Functions on an error load themselves when they are called.
+    loading?.catch(() => {});
+    if (!(value instanceof Error)) return value;
+    const text = `${label} failed in ${workerName}: ${what}`;
+    const options = value.cause === undefined ? {} : { cause: value.cause };
+    Reflect.defineProperty(value, "cause", {
+      value: new RemoteError(text, workerName, stack, options),
+      writable: true,
+      enumerable: false,
+      configurable: true,
+    });
+    return value;
+  } catch (reason) {
+    return new RemoteError(
+      `${label} failed in ${workerName}: ${what} (what was thrown cannot be rebuilt here: ${
+        asText(reason)
+      })`,
+      workerName,
+      stack,
+      { cause: reason },
+    );
+  }
+}
+
+/**
+ * The error that stands for a result that cannot be sent.
+ *
+ * @param value The result.
+ * @param reason Why not.
+ */
+export function unsendable(value: unknown, reason: unknown): EncodingError {
+  const path = reason instanceof EncodingError ? reason.path : "";
+  return new EncodingError(
+    `Error sending result: '${shown(value)}'. Reason: '${asText(reason)}'`,
+    { path },
+  );
+}
+
+/** Name, message and stack of anything; its getters may throw. */
+function described(thrown: unknown): [string, string, string] {
+  if (!(thrown instanceof Error)) return ["", shown(thrown), ""];
+  const read = (key: "name" | "message" | "stack") => {
+    try {
+      return String(thrown[key] ?? "");
+    } catch {
+      return "";
+    }
+  };
+  const name = read("name");
+  const message = read("message");
+  return [name, message, read("stack") || `${name}: ${message}`];
+}
+
+function encodedError(thrown: unknown, kind: MemoryKind): Uint8Array {
+  try {
+    return encoded(thrown, kind);
+  } catch {
+    // Something on it cannot travel: the rest of it can.
+  }
+  if (!(thrown instanceof Error)) return NOTHING;
+  try {
+    return encoded(withoutUnsendable(thrown, kind), kind);
+  } catch {
+    return NOTHING; // its text has to do
+  }
+}
+
+/** A copy of an error with those of its own properties that can travel. */
+function withoutUnsendable(error: Error, kind: MemoryKind): Error {
+  const copy = new Error();
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
+  for (const key of Object.getOwnPropertyNames(error)) {
+    const property = Object.getOwnPropertyDescriptor(error, key)!;
+    if (!("value" in property)) continue;
+    try {
+      if (key !== "stack") encoded(property.value, kind);
+      Object.defineProperty(copy, key, property);
+    } catch {
+      // This is the one, or one of those.
+    }
+  }
+  return copy;
+}
+
+function encoded(value: unknown, kind: MemoryKind): Uint8Array {
+  return gathered(toMessage(value, { kind }, "error"));
+}
+
+/** A value in one short line. */
+function shown(value: unknown): string {
+  let text: string;
+  try {
+    text = Deno.inspect(value, {
+      depth: 1,
+      iterableLimit: 5,
+      strAbbreviateSize: 100,
+      compact: true,
+      breakLength: Infinity,
+    });
+  } catch {
+    text = `a value of type ${typeof value}`; // it refuses to be shown
+  }
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
+}
+
+function asText(reason: unknown): string {
+  try {
+    return String(reason);
+  } catch {
+    return "an error that refuses to be shown";
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The options of a pool.
+ *
+ * Runs in the parent.
+ *
+ * @module
+ */
+import { checkedTimeout } from "../memory/mod.ts";
+
+/**
+ * Options of a `Pool`.
+ *
+ * @typeParam I Types of the arguments of the initializer.
+ */
+export interface PoolOptions<I extends unknown[] = []> {
+  /**
+   * Workers, or the most there may be if `minProcesses` is less.
+   *
+   * @default {cpuCount()}
+   */
+  processes?: number | undefined;
+  /**
+   * Workers to keep when there is nothing to do, 0 for none. More are started
+   * when more tasks are to be done than there are workers, up to `processes`.
+   *
+   * @default {processes}
+   */
+  minProcesses?: number | undefined;
+  /**
+   * Milliseconds without a task after which a worker beyond `minProcesses` ends.
+   *
+   * @default {10000}
+   */
+  idleTimeout?: number | undefined;
+  /** Called first in each worker. If it fails, so does the pool. */
+  initializer?: ((...args: I) => unknown) | undefined;
+  /**
+   * With these arguments.
+   *
+   * @default {[]}
+   */
+  initArgs?: I | undefined;
+  /**
+   * Called last in each worker that ends in good order: because the pool was
+   * closed, or the worker is replaced or not needed. It may take ten seconds.
+   */
+  finalizer?: (() => unknown) | undefined;
+  /**
+   * Tasks after which a worker is replaced by a new one; a chunk is one task.
+   *
+   * @default {undefined} no limit
+   */
+  maxTasksPerChild?: number | undefined;
+  /**
+   * MiB of memory in use after which a worker is replaced by a new one, when it
+   * has done its task. What counts is the resident memory of a process (`spawn`),
+   * or the JavaScript heap of a thread (`worker`), whose other memory cannot be
+   * told from that of its process. What the garbage collector has not collected
+   * yet counts.
+   *
+   * @default {undefined} no limit
+   */
+  maxMemoryPerChildMb?: number | undefined;
+  /** What each worker may do; only `spawn`. */
+  permissions?: Deno.PermissionOptions | undefined;
+  /** Environment variables to add; only `spawn`. */
+  env?: Record<string, string> | undefined;
+  /** Working directory of the workers; only `spawn`. */
+  cwd?: string | URL | undefined;
+  /** Further flags for `deno run`; only `spawn`. */
+  execArgs?: string[] | undefined;
+  /**
+   * Limit of each worker's JavaScript heap in MiB. A worker that needs more
+   * ends, and its task fails with a `WorkerLostError`.
+   */
+  memoryLimitMb?: number | undefined;
+}
+
+/** Milliseconds for which a worker may be idle, by default. */
+const IDLE_TIMEOUT_MS = 10_000;
+
+/** Options after checking. */
+export interface ResolvedPoolOptions {
+  readonly most: number;
+  readonly least: number;
+  readonly idleMs: number;
+  readonly initializer: ((...args: never[]) => unknown) | null;
+  readonly initArgs: unknown[];
+  readonly finalizer: (() => unknown) | null;
+  readonly maxTasks: number;
+  readonly maxMemoryMb: number;
+  readonly process: Pick<
+    PoolOptions,
+    "permissions" | "env" | "cwd" | "execArgs" | "memoryLimitMb"
+  >;
+}
+
+/**
+ * Checks options.
+ *
+ * @param given What the caller gave; a number is that of the workers.
+ * @throws {TypeError} If one has the wrong type.
+ * @throws {RangeError} If one is out of range.
+ */
+export function resolvedPool(
+  given: number | PoolOptions<never[]>,
+): ResolvedPoolOptions {
+  const options = typeof given === "number" ? { processes: given } : given;
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot create a pool as its options must be a number or an object: they are ${
+        Deno.inspect(options)
+      }`,
+    );
+  }
+  const most = checkedProcesses(options.processes);
+  const { permissions, env, cwd, execArgs, memoryLimitMb } = options;
+  return {
+    most,
+    least: checkedLeast(options.minProcesses, most),
+    idleMs: checkedIdle(options.idleTimeout),
+    initializer: callable("initializer", options.initializer),
+    initArgs: checkedArgs(options.initArgs),
+    finalizer: callable("finalizer", options.finalizer),
+    maxTasks: checkedMaxTasks(options.maxTasksPerChild),
+    maxMemoryMb: checkedMemory(options.maxMemoryPerChildMb),
+    process: { permissions, env, cwd, execArgs, memoryLimitMb },
+  };
+}
+
+function checkedProcesses(processes: number | undefined): number {
+  if (processes === undefined) return navigator.hardwareConcurrency;
+  if (typeof processes !== "number") {
+    throw new TypeError(
+      `Cannot create a pool as 'processes' must be a number: it is ${
+        Deno.inspect(processes)
+      }`,
+    );
+  }
+  if (Number.isInteger(processes) && processes >= 1) return processes;
+  throw new RangeError(
+    `Number of processes must be at least 1, and whole: 'processes' is ${processes}`,
+  );
+}
+
+function checkedLeast(least: number | undefined, most: number): number {
+  if (least === undefined) return most;
+  if (Number.isInteger(least) && least >= 0 && least <= most) return least;
+  throw new RangeError(
+    `Cannot create a pool as 'minProcesses' must be a whole number from 0 to ${most}: it is ${
+      Deno.inspect(least)
+    }`,
+  );
+}
+
+function checkedIdle(timeout: number | undefined): number {
+  if (timeout === undefined) return IDLE_TIMEOUT_MS;
+  const ms = checkedTimeout(timeout);
+  if (ms >= 0) return ms;
+  throw new RangeError(
+    `Cannot create a pool as 'idleTimeout' must be 0 ms or more: it is ${ms}`,
+  );
+}
+
+function callable<F>(name: string, value: F | undefined): F | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "function") return value;
+  throw new TypeError(`${name} must be a callable`);
+}
+
+function checkedArgs(args: unknown[] | undefined): unknown[] {
+  if (args === undefined) return [];
+  if (Array.isArray(args)) return args;
+  throw new TypeError("initArgs must be an array");
+}
+
+function checkedMaxTasks(count: number | undefined): number {
+  if (count === undefined || count === null) return Infinity;
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new RangeError("maxtasksperchild must be a positive int or None");
+}
+
+function checkedMemory(limitMb: number | undefined): number {
+  if (limitMb === undefined) return Infinity;
+  if (typeof limitMb === "number" && limitMb > 0) return limitMb;
+  throw new RangeError(
+    `Cannot create a pool as 'maxMemoryPerChildMb' must be more than 0: it is ${
+      Deno.inspect(limitMb)
+    }`,
+  );
+}

@@ -1,0 +1,182 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { keptFlags, permissionFlags } from "../../contexts/_flags.ts";
+import { contract } from "../_support/contract.ts";
+import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
+
+for (
+  const [line, kept] of [
+    ["deno run -A main.ts", "-A"],
+    ["deno main.ts -A", ""],
+    ["deno -A main.ts", "-A"],
+    ["deno run main.ts --allow-net", ""],
+    ["deno run --allow-read=/a,/b -W main.ts", "--allow-read=/a,/b -W"],
+    ["deno -q run -RN main.ts", "-R -N"],
+    ["deno --log-level debug run -A main.ts", "-A"],
+    ["deno run --log-level=debug --seed 7 -A main.ts", "--seed=7 -A"],
+    ["deno run -c deno.json main.ts", "--config=/here/deno.json"],
+    ["deno run --config=sub/deno.json main.ts", "--config=/here/sub/deno.json"],
+    ["deno run --config /etc/deno.json main.ts", "--config=/etc/deno.json"],
+    [
+      "deno run --import-map https://localhost/map.json main.ts",
+      "--import-map=https://localhost/map.json",
+    ],
+    ["deno run --lock -A main.ts", "--lock -A"],
+    ["deno run --lock deno.lock -A main.ts", "--lock=/here/deno.lock -A"],
+    ["deno run --lock=deno.lock main.ts", "--lock=/here/deno.lock"],
+    ["deno run --no-lock --no-config main.ts", "--no-lock --no-config"],
+    ["deno run -R=.,/b,c main.ts", "-R=/here/.,/b,/here/c"],
+    ["deno run --allow-read=a,,b,/c main.ts", "--allow-read=/here/a,,b,/c"],
+    ["deno run --deny-write=tmp main.ts", "--deny-write=/here/tmp"],
+    ["deno run --allow-ffi=libc.so.6 main.ts", "--allow-ffi=libc.so.6"],
+    ["deno run --allow-run=deno,./x main.ts", "--allow-run=deno,/here/./x"],
+    ["deno run --allow-net=a:80 --allow-env=A,B main.ts", "same"],
+    ["deno run --v8-flags=--expose-gc --unstable-kv main.ts", "same"],
+    ["deno run --inspect --watch --check -A main.ts", "-A"],
+    ["deno run -A --ext ts main", "-A"],
+    ["deno run -A - --allow-none", "-A"],
+    ["deno run -A -- -x", "-A"],
+    ["deno test --filter name -A tests", "-A"],
+    ["deno test tests -A --shuffle", "-A"],
+    ["deno test -A tests -- --allow-none", "-A"],
+    ["deno bench one.ts -A", "-A"],
+    ["deno serve --port 80 -N main.ts", "-N"],
+    ["deno eval console.log()", "--allow-all"],
+    ["deno run -P main.ts", "-P"],
+    ["deno run -P=named main.ts", "-P=named"],
+    ["deno", ""],
+  ] as const
+) {
+  Deno.test(`keptFlags() of "${line}"`, () => {
+    const expected = kept === "same"
+      ? line.slice("deno run ".length, -" main.ts".length)
+      : kept;
+    assertEquals(keptFlags(line.split(" "), "/here").join(" "), expected);
+  });
+}
+
+Deno.test("permissionFlags() refuses what is not a permission", () => {
+  assertThrows(
+    () => permissionFlags({ fly: true } as never),
+    TypeError,
+    "'permissions' has no \"fly\": it has read,",
+  );
+  assertThrows(
+    () => permissionFlags("all" as never),
+    TypeError,
+    "'permissions' must be an object",
+  );
+});
+
+/** Says what it may do. */
+const STATES = `
+  const states = ["read", "write", "net", "env", "run", "ffi", "sys"].map(
+    (name) => name + " " + Deno.permissions.querySync({ name }).state,
+  );
+  console.log(states.join());
+`;
+
+contract(
+  "PROC-32 a grandchild has the flags of its grandparent",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+        import { getContext } from "${LIBRARY}";
+        const method = "${ctx.getStartMethod()}";
+        export function flags() {
+          ${STATES}
+          console.log(typeof gc, typeof Deno.openKv, location.href);
+        }
+        export async function child() {
+          flags();
+          const process = new (getContext(method).Process)({ target: flags });
+          process.start();
+          Deno.exit(await process.exited);
+        }
+        if (import.meta.main) {
+          flags();
+          const process = new (getContext(method).Process)({ target: child });
+          process.start();
+          console.log(await process.exited);
+        }
+      `,
+      {
+        flags: [
+          "run",
+          "--v8-flags=--expose-gc",
+          "--unstable-kv",
+          "--location",
+          "http://localhost/test",
+          "--allow-run",
+          "--allow-ffi",
+          "--allow-read",
+          "--allow-env",
+          "--deny-env=SECRET",
+          "--no-prompt",
+        ],
+      },
+    );
+    const [states, others] = end.stdout.split("\n");
+    assertEquals(
+      states,
+      "read granted,write prompt,net prompt,env granted,run granted,ffi granted,sys prompt",
+    );
+    assertEquals(others, "function function http://localhost/test");
+    const report = `${states}\n${others}\n`;
+    assertEquals(
+      end.stdout,
+      `${report}${report}${report}0\n`,
+      describeEnd(end),
+    );
+  },
+  { methods: ["spawn"] },
+);
+
+contract(
+  "LESSON-39 Process.permissions are what a child may do",
+  async () => {
+    const end = await runProgram(
+      `
+        import { getContext } from "${LIBRARY}";
+        export function flags() { ${STATES} }
+        if (import.meta.main) {
+          for (
+            const permissions of [
+              undefined,
+              "inherit",
+              "none",
+              {},
+              { net: true },
+              { net: ["localhost:80"], env: "inherit", read: true },
+              { write: ["/tmp"], run: "inherit", sys: ["hostname"] },
+            ]
+          ) {
+            const { Process } = getContext("spawn");
+            const process = new Process({ target: flags, permissions });
+            process.start();
+            console.log(await process.exited);
+          }
+        }
+      `,
+    );
+    const all =
+      "read granted,write granted,net granted,env granted,run granted,ffi granted,sys granted";
+    const none =
+      "read prompt,write prompt,net prompt,env prompt,run prompt,ffi granted,sys prompt";
+    assertEquals(
+      end.stdout.split("\n").filter((line) => line !== "0"),
+      [
+        all,
+        all,
+        none,
+        none,
+        none.replace("net prompt", "net granted"),
+        none.replace("env prompt", "env granted")
+          .replace("read prompt", "read granted"),
+        none.replace("run prompt", "run granted"),
+        "",
+      ],
+      describeEnd(end),
+    );
+  },
+  { methods: ["spawn"] },
+);

@@ -1,0 +1,241 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { activeChildren, register } from "../../contexts/mod.ts";
+import type { Context } from "../../contexts/mod.ts";
+import { EncodingError } from "../../errors.ts";
+import { contract, once } from "../_support/contract.ts";
+import { Mailbox } from "../_support/meeting.ts";
+import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
+import * as barrel from "../fixtures/barrel.ts";
+import byDefault, {
+  arrow,
+  asynchronous,
+  call,
+  declared,
+  inside,
+  known,
+  makeClosure,
+  makeNamesake,
+  renamed,
+  ThreadUpperCaser,
+  UpperCaser,
+} from "../fixtures/functions.ts";
+
+/** Any target at all. */
+type Target = (...args: unknown[]) => unknown;
+
+for (
+  const [what, target, says] of [
+    ["a declared function", declared, "declared"],
+    ["an asynchronous function", asynchronous, "asynchronous"],
+    ["a constant", arrow, "arrow"],
+    ["a renamed export", renamed, "renamed"],
+    ["a default export", byDefault, "byDefault"],
+    ["a registered function", known.registered, "registered"],
+    ["a function handed on by another module", barrel.arrow, "arrow"],
+  ] as const
+) {
+  contract(`Process runs ${what}`, async (ctx) => {
+    const mailbox = Mailbox.in<string>(ctx);
+    const process = new ctx.Process({ target, args: [mailbox] });
+    process.start();
+    assertEquals(await mailbox.take("what the target says"), says);
+    await process.join();
+    assertEquals(process.exitCode, 0);
+  });
+}
+
+contract("Process takes functions as arguments", async (ctx) => {
+  const mailbox = Mailbox.in<string>(ctx);
+  for (const fn of [declared, known.registered, arrow]) {
+    const process = new ctx.Process({ target: call, args: [fn, mailbox] });
+    process.start();
+    await process.join();
+    assertEquals(process.exitCode, 0);
+  }
+  assertEquals(mailbox.drain(), ["declared", "registered", "arrow"]);
+});
+
+/** Starts what cannot be started, and gives the message. */
+function refusal(ctx: Context, target: Target, ...args: unknown[]): string {
+  const process = new ctx.Process({ target, args });
+  const error = assertThrows(() => process.start(), EncodingError);
+  assertEquals(process.exitCode, null);
+  assertEquals(process.isAlive(), false);
+  assertEquals(process.pid, null);
+  assertEquals(activeChildren(), []);
+  return error.message;
+}
+
+contract("Process.start() refuses a function that is not exported", (ctx) => {
+  const message = refusal(ctx, inside.hidden as Target);
+  assertMatch(message, /^Cannot send function "hidden"/);
+  assertMatch(message, /not exported by .*functions_test\.ts/);
+  assertMatch(message, /register\(import\.meta, \{ hidden \}\): "target"$/);
+});
+
+contract("Process.start() refuses a closure", (ctx) => {
+  const message = refusal(ctx, makeClosure("text") as Target);
+  assertMatch(message, /^Cannot send function "closure".*"target"$/);
+});
+
+contract("Process.start() refuses an anonymous function", (ctx) => {
+  assertMatch(
+    refusal(ctx, (() => () => {})()),
+    /^Cannot send an anonymous function .*export it under a name.*"target"$/,
+  );
+});
+
+contract("Process.start() refuses bound and built-in functions", (ctx) => {
+  for (const target of [declared.bind(null), Math.max, console.log]) {
+    assertMatch(
+      refusal(ctx, target as Target),
+      /^Cannot send function .* built in or bound.*wrap it.*"target"$/,
+    );
+  }
+});
+
+contract("Process.start() names the argument that cannot be sent", (ctx) => {
+  const target = call as Target;
+  for (
+    const [args, path] of [
+      [[1, { list: [0, () => {}] }], "args[1].list[1]"],
+      [[Symbol("no")], "args[0]"],
+      [[new Map([["key", new WeakMap()]])], 'args[0].get("key")'],
+      [[Promise.resolve()], "args[0]"],
+    ] as const
+  ) {
+    const message = refusal(ctx, target, ...args);
+    assertMatch(message, /^Cannot (send|encode)/);
+    assert(message.includes(`"${path}"`), message);
+  }
+});
+
+contract("Process.start() can be tried again after a refusal", async (ctx) => {
+  const args: unknown[] = [];
+  const process = new ctx.Process({ target: call as Target, args: [args] });
+  args.push(Symbol("no"));
+  assertThrows(() => process.start(), EncodingError);
+  args.pop();
+  process.start();
+  await process.join();
+  assertEquals(process.exitCode, 1); // there is nothing to call: but it ran
+});
+
+contract("Process does not run a namesake of its target", async (ctx) => {
+  const mailbox = Mailbox.in<string>(ctx);
+  const process = new ctx.Process({
+    target: makeNamesake("namesake"),
+    args: [mailbox],
+  });
+  process.start();
+  await process.join();
+  assertEquals(process.exitCode, 1);
+  assertEquals(mailbox.count, 0);
+});
+
+contract("Process tells of a namesake, and what to do", async (ctx) => {
+  const end = await runProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      export function work() { console.log("the exported one"); }
+      function make(text: string) {
+        const work = () => console.log(text);
+        return work;
+      }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        const process = new Process({ target: make("a closure") });
+        process.start();
+        console.log(await process.exited);
+      }
+    `,
+  );
+  assertEquals(end.stdout, "1\n", describeEnd(end));
+  assertMatch(
+    end.stderr,
+    /EncodingError: Cannot find function "work" in this process as .*main\.ts exports another function of that name.*register\(/,
+  );
+});
+
+contract("PROC-24 a class of Process with a run() of its own", async (ctx) => {
+  const isSpawn = ctx.getStartMethod() === "spawn";
+  const cls = isSpawn ? UpperCaser : ThreadUpperCaser;
+  const process = new cls({ daemon: true });
+  assertMatch(process.name, new RegExp(`^${cls.name}-\\d+$`));
+  process.start();
+  process.inner.close();
+  const { outer } = process;
+
+  // It is of its own class there, and its constructor has not been run again.
+  assertEquals(
+    await outer.recv(),
+    `${process.name} 0 <${cls.name} name='${process.name}' pid=${process.pid} parent=${Deno.pid} started daemon>`,
+  );
+  for (const word of ["hello", "world"]) {
+    await outer.send(word);
+    assertEquals(await outer.recv(), word.toUpperCase());
+  }
+  await outer.send(null);
+  await process.join();
+  assertEquals(process.exitCode, 0);
+  outer.close();
+}, { sharesObjects: true });
+
+once("register() refuses what is not a function", () => {
+  assertThrows(
+    () => register(import.meta, { three: 3 as never }),
+    TypeError,
+    'Cannot register "three" as it is not a function',
+  );
+});
+
+for (
+  const [what, text, complaint] of [
+    ["has a syntax error", "export function target( {", /expected|Expected/],
+    [
+      "throws while it is loaded",
+      'export function target() {}\nif (!Deno.args.includes("parent")) throw new RangeError("on purpose");',
+      /RangeError: on purpose/,
+    ],
+    [
+      "imports what is not there",
+      'import "./missing.ts"; export function target() {}',
+      /Module not found .*missing\.ts/,
+    ],
+  ] as const
+) {
+  contract(
+    `LESSON-41 a target whose module ${what} fails the child`,
+    async (ctx) => {
+      // Loading it in the parent would fail as well: it is broken afterwards.
+      const end = await runProgram(
+        `
+        import { getContext } from "${LIBRARY}";
+        import { target } from "./target.ts";
+        if (import.meta.main) {
+          ${
+          text === null
+            ? 'Deno.removeSync(new URL("./target.ts", import.meta.url));'
+            : `Deno.writeTextFileSync(new URL("./target.ts", import.meta.url), ${
+              JSON.stringify(text)
+            });`
+        }
+          const { Process } = getContext("${ctx.getStartMethod()}");
+          const process = new Process({ target, name: "P" });
+          process.start();
+          console.log(await process.exited, process.exitCode);
+        }
+      `,
+        {
+          files: {
+            "target.ts": "export function target() {}\n",
+          },
+        },
+      );
+      assertEquals(end.stdout, "1 1\n", describeEnd(end));
+      assertMatch(end.stderr, /^Process P:\n/);
+      assertMatch(end.stderr, complaint);
+      assertEquals(end.code, 0);
+    },
+  );
+}

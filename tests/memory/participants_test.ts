@@ -1,0 +1,229 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { S_IDENT, S_LOCKS_HELD, S_PARENT, S_PID } from "../../memory/mod.ts";
+import * as at from "../../memory/layout.ts";
+import { slotOf, slotWord } from "../../memory/participants.ts";
+import { eachKind, tableOf } from "./_world.ts";
+
+const CHILDREN = 4;
+const CLAIMS = 200;
+
+eachKind(
+  "Participants.claim() reserves a place, enter() fills it",
+  ({ arena }) => {
+    const { participants } = arena;
+    const token = participants.claim(arena.me);
+    assert(token > 0);
+    assertEquals(participants.standing(token), "alive");
+    assertEquals(participants.isStopped(token), false);
+    assertEquals(participants.load(token, S_PARENT), arena.me);
+    assertEquals(participants.alive(), [arena.me, token]);
+    participants.enter(token, arena.kind === "spawn" ? Deno.pid : 0);
+    assertEquals(participants.standing(token), "alive");
+    assertEquals(participants.isStopped(token), false);
+    arena.bury(token);
+    assertEquals(participants.standing(token), "dead");
+    assertEquals(participants.isStopped(token), true);
+    assertEquals(participants.alive(), [arena.me]);
+  },
+);
+
+eachKind(
+  "Participants.leave() keeps the place of one that holds locks",
+  ({ arena }) => {
+    const { participants } = arena;
+    const [holder, other] = [
+      participants.claim(arena.me),
+      participants.claim(0),
+    ];
+    for (const token of [holder, other]) participants.enter(token, 0);
+    participants.add(holder, S_LOCKS_HELD, 1);
+    for (const token of [holder, other]) {
+      participants.leave(token);
+      assertEquals(participants.standing(token), "left");
+      arena.bury(token);
+    }
+    assertEquals(participants.standing(holder), "left");
+    assertEquals(participants.load(holder, S_LOCKS_HELD), 1);
+    assertEquals(participants.standing(other), "dead");
+    const next = participants.claim(0);
+    assertEquals(slotOf(next), slotOf(other));
+    assertEquals(participants.claim(0) === holder, false);
+  },
+);
+
+eachKind(
+  "Participants.markEnded() makes what one held abandoned, whatever it held",
+  ({ arena }) => {
+    const { participants } = arena;
+    const token = participants.claim(0);
+    participants.enter(token, 0);
+    participants.add(token, S_LOCKS_HELD, 1);
+    participants.markEnded(token);
+    assertEquals(participants.standing(token), "dead");
+    participants.release(token);
+    assertEquals(participants.isCurrent(token), false);
+  },
+);
+
+eachKind(
+  "Participants.standing() of a token of an earlier generation is dead",
+  ({ arena }) => {
+    const { participants } = arena;
+    const first = participants.claim(0);
+    arena.bury(first);
+    const second = participants.claim(0);
+    assertEquals(slotOf(second), slotOf(first));
+    assert(second !== first);
+    assertEquals(participants.standing(first), "dead");
+    assertEquals(participants.standing(second), "alive");
+    assertEquals(participants.isCurrent(first), false);
+    assertEquals(participants.isCurrent(second), true);
+    assertEquals(participants.standing(0), "dead");
+  },
+);
+
+eachKind(
+  "Arena.bury() a second time leaves the next owner alone",
+  ({ arena }) => {
+    const { participants } = arena;
+    const first = participants.claim(0);
+    participants.enter(first, 0);
+    arena.bury(first);
+    arena.bury(first);
+    const second = participants.claim(0);
+    arena.bury(first);
+    participants.markEnded(first);
+    participants.release(first);
+    participants.condemn(first);
+    assertEquals(participants.standing(second), "alive");
+    assertEquals(participants.isStopped(second), false);
+    // Nor does it before the next owner has come.
+    arena.bury(second);
+    arena.bury(first);
+    const header = tableOf(arena);
+    assertEquals(header[slotWord(slotOf(first)) + at.S_STATE], at.SLOT_FREE);
+  },
+);
+
+eachKind(
+  "Participants.claim() gives a clean place, and numbers never given before",
+  ({ arena }) => {
+    const { participants } = arena;
+    const idents = new Set([participants.load(arena.me, S_IDENT)]);
+    const header = tableOf(arena);
+    for (let i = 0; i < 100; i++) {
+      const token = participants.claim(arena.me);
+      const ident = participants.load(token, S_IDENT);
+      assert(!idents.has(ident));
+      idents.add(ident);
+      const base = slotWord(slotOf(token));
+      const given = [at.S_STATE, at.S_GENERATION, at.S_PARENT, at.S_IDENT];
+      for (let word = 0; word < at.SLOT_WORDS; word++) {
+        if (given.includes(word)) continue;
+        assertEquals(header[base + word], 0, `word ${word}`);
+        header[base + word] = -1; // what its owner may leave there
+      }
+      for (const word of [at.S_ENTRIES_USED, at.S_OVERFLOWING]) {
+        header[base + word] = 0; // what Waiting.bury() counts on
+      }
+      arena.bury(token);
+    }
+  },
+);
+
+eachKind(
+  "Participants.claim() goes round: tokens stay positive and not 0",
+  ({ arena }) => {
+    const { participants } = arena;
+    const token = participants.claim(0);
+    arena.bury(token);
+    const header = tableOf(arena);
+    const base = slotWord(slotOf(token));
+    header[base + at.S_GENERATION] = at.GENERATIONS - 1;
+    const last = participants.claim(0);
+    assertEquals(
+      last,
+      ((at.GENERATIONS - 1) << at.TOKEN_SLOT_BITS) + slotOf(token),
+    );
+    assert(last > 0);
+    arena.bury(last);
+    const first = participants.claim(0);
+    assertEquals(header[base + at.S_GENERATION], 1);
+    assert(first > 0);
+    assertEquals(participants.standing(last), "dead");
+  },
+);
+
+eachKind(
+  "Participants.claim() refuses when all places are taken",
+  ({ arena }) => {
+    const { participants } = arena;
+    const tokens = Array.from(
+      { length: at.SLOTS - 1 },
+      () => participants.claim(0),
+    );
+    assertEquals(new Set(tokens.map(slotOf)).size, at.SLOTS - 1);
+    assertThrows(
+      () => participants.claim(0),
+      RangeError,
+      "Cannot start another process as 4096 are alive",
+    );
+    arena.bury(tokens[77]!);
+    assertEquals(slotOf(participants.claim(0)), slotOf(tokens[77]!));
+  },
+);
+
+eachKind(
+  "Participants.claim() by 4 at once gives each place once",
+  async (world) => {
+    const { offset, words } = world.words(CHILDREN * CLAIMS);
+    const children = Array.from(
+      { length: CHILDREN },
+      (_, i) => world.start("heaping#claims", offset + i * CLAIMS * 4, CLAIMS),
+    );
+    for (const child of children) await child.finished();
+    const slots = new Set([...words].map(slotOf));
+    assertEquals(slots.size, CHILDREN * CLAIMS);
+  },
+);
+
+eachKind(
+  "Participants.isStopped() is true of a process that has ended, before it is buried",
+  async (world) => {
+    const { participants } = world.arena;
+    const { offset, gate } = world.gate();
+    const { offset: mutex } = world.words(1);
+    const child = world.start("mutexing#holdForEver", mutex, offset);
+    await gate.reaches(1, "it is up");
+    assert(participants.load(child.token, S_PID) > 0);
+    assertEquals(participants.isStopped(child.token), false);
+    participants.condemn(child.token);
+    assertEquals(
+      participants.isStopped(child.token),
+      false,
+      "asked is not ended",
+    );
+    child.kill();
+    const deadline = performance.now() + 20_000;
+    while (!participants.isStopped(child.token)) {
+      assert(performance.now() < deadline, "its end is not seen");
+    }
+    assertEquals(participants.standing(child.token), "alive");
+    await child.ended;
+  },
+  ["spawn"],
+);
+
+eachKind(
+  "Participants.condemn() makes a thread one that can be taken from",
+  ({ arena }) => {
+    const { participants } = arena;
+    const token = participants.claim(0);
+    participants.enter(token, 0);
+    assertEquals(participants.isStopped(token), false);
+    participants.condemn(token);
+    assertEquals(participants.isStopped(token), true);
+    assertEquals(participants.standing(token), "alive");
+  },
+  ["worker"],
+);
