@@ -172,9 +172,14 @@ export class Participants {
    * @returns Its standing.
    */
   standing(token: number): Standing {
+    // The state first: a slot that is freed and claimed again between the two
+    // looks must not lend its new owner's state to an old token.
+    const state = Atomics.load(
+      this.#words,
+      slotWord(slotOf(token)) + at.S_STATE,
+    );
     if (!this.isCurrent(token)) return "dead";
-    const base = slotWord(slotOf(token));
-    switch (Atomics.load(this.#words, base + at.S_STATE)) {
+    switch (state) {
       case at.SLOT_RESERVED:
       case at.SLOT_ALIVE:
         return "alive";

@@ -16,14 +16,26 @@ export interface Python {
   readonly isLegacy: boolean;
 }
 
-/** Where they are looked for, beside `MP_TEST_PYTHONS` (paths with a `:` between). */
+/** Where they are looked for, beside pyenv and `MP_TEST_PYTHONS` (paths, with `:`). */
 const NAMES = [
   "python3",
   ..."8 9 10 11 12 13 14".split(" ").map((minor) => `python3.${minor}`),
 ];
 
-/** All versions that can be started, oldest first. */
+/**
+ * The newest of those with MD5 only and the newest of all; or all, oldest first, if
+ * `MP_TEST_ALL_PYTHONS` is set.
+ */
 export async function findPythons(): Promise<Python[]> {
+  const all = await findAllPythons();
+  if (Deno.env.has("MP_TEST_ALL_PYTHONS")) return all;
+  return [
+    all.findLast(({ isLegacy }) => isLegacy),
+    all.findLast(({ isLegacy }) => !isLegacy),
+  ].filter((python) => python !== undefined);
+}
+
+async function findAllPythons(): Promise<Python[]> {
   const paths = [
     ...(Deno.env.get("MP_TEST_PYTHONS") ?? "").split(":").filter(Boolean),
     ...installedByPyenv(),

@@ -1,5 +1,5 @@
 /**
- * The wire protocol against CPython itself, in each version that is installed:
+ * The wire protocol against CPython itself, in each version that is there:
  * both as the listener and as the client, with the right key, the wrong one and
  * none, with peers that are silent or vanish.
  *
