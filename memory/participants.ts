@@ -112,8 +112,16 @@ export class Participants {
    * @param token Its token.
    */
   leave(token: number): void {
-    const base = slotWord(slotOf(token));
-    Atomics.store(this.#words, base + at.S_STATE, at.SLOT_LEFT);
+    // A thread that is terminated while it ends by itself may come here after it
+    // has been buried: then the slot is another's.
+    if (!this.isCurrent(token)) return;
+    const state = slotWord(slotOf(token)) + at.S_STATE;
+    Atomics.compareExchange(
+      this.#words,
+      state,
+      at.SLOT_ALIVE,
+      at.SLOT_LEFT,
+    );
   }
 
   /**

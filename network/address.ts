@@ -35,6 +35,9 @@ export type Family = "AF_UNIX" | "AF_INET";
 /** The longest path of a socket on all systems (`sun_path` has 104 to 108 bytes). */
 const PATH_BYTES_MAX = 100;
 
+/** The pause before a line that was full is tried again. */
+const RETRY_MS = 10;
+
 /** An address that has been checked. */
 export type Place =
   | { readonly family: "AF_UNIX"; readonly path: string }
@@ -146,10 +149,29 @@ export async function connectTo(
       const { hostname, port } = place;
       return await Deno.connect({ hostname, port, signal });
     }
-    // There is no signal for these; they do not take long.
-    return await Deno.connect({ transport: "unix", path: place.path });
+    return await connectToPath(place.path, signal);
   } catch (error) {
     throw explanation("connect to", place, error);
+  }
+}
+
+/**
+ * There is no signal for this as it does not wait: when too many stand in line for
+ * the listener (CPython's takes one and a few) it fails, and nobody is told when
+ * there is room.
+ */
+async function connectToPath(
+  path: string,
+  signal: AbortSignal,
+): Promise<Deno.Conn> {
+  while (true) {
+    try {
+      return await Deno.connect({ transport: "unix", path });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    signal.throwIfAborted();
   }
 }
 

@@ -17,7 +17,7 @@ import type { WaitOptions } from "../memory/mod.ts";
  *
  * @example A function for both
  * ```ts
- * import { type AnyConnection, Pipe } from "@deno-mp/multiprocessing";
+ * import { type AnyConnection, Client, Listener } from "@deno-mp/multiprocessing";
  * import { assertEquals } from "@std/assert";
  *
  * async function ask(connection: AnyConnection, question: unknown) {
@@ -25,7 +25,9 @@ import type { WaitOptions } from "../memory/mod.ts";
  *   return await connection.recv({ timeout: 5000 });
  * }
  *
- * const [here, there] = Pipe<unknown>();
+ * using listener = new Listener();
+ * using there = await Client(listener.address);
+ * using here = await listener.accept();
  * const answer = ask(here, 20);
  * await there.send(await there.recv() as number + 1);
  * assertEquals(await answer, 21);

@@ -91,12 +91,19 @@ export interface Credentials {
  * {@linkcode Client} the other way round; they do so themselves when they have an
  * `authkey`. This is for connections of another kind.
  *
- * @example Both ends of a pipe
+ * @example By hand
  * ```ts
- * import { answerChallenge, deliverChallenge, Pipe } from "@deno-mp/multiprocessing";
+ * import {
+ *   answerChallenge,
+ *   Client,
+ *   deliverChallenge,
+ *   Listener,
+ * } from "@deno-mp/multiprocessing";
  *
  * const key = crypto.getRandomValues(new Uint8Array(32));
- * const [here, there] = Pipe();
+ * using listener = new Listener();
+ * using there = await Client(listener.address);
+ * using here = await listener.accept();
  * await Promise.all([
  *   deliverChallenge(here, key),
  *   answerChallenge(there, key),

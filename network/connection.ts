@@ -126,6 +126,10 @@ export class SocketConnection<T = unknown> implements AnyConnection<T> {
   /**
    * Sends a value. It is copied before this function returns its promise.
    *
+   * - **Views:** as with structured cloning, a typed array takes its whole buffer
+   *   along, also what the view does not show. Send a `slice()` of it, or use
+   *   {@linkcode SocketConnection.sendBytes}.
+   *
    * @param value What to send.
    * @param options How long to wait.
    * @throws {EncodingError} If the value cannot travel: functions, shared memory

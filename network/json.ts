@@ -19,10 +19,12 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  *
  * @example There and back
  * ```ts
- * import { Pipe, recvJson, sendJson } from "@deno-mp/multiprocessing";
+ * import { Client, Listener, recvJson, sendJson } from "@deno-mp/multiprocessing";
  * import { assertEquals } from "@std/assert";
  *
- * const [here, there] = Pipe();
+ * using listener = new Listener();
+ * using there = await Client(listener.address);
+ * using here = await listener.accept();
  * await sendJson(here, { jobs: [1, 2] });
  * assertEquals(await recvJson(there), { jobs: [1, 2] });
  * ```

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import { AuthenticationError, EncodingError, TimeoutError } from "../errors.ts";
 import { TO_WIRE } from "../codec/mod.ts";
+import { AuthenticationError, EncodingError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { showAsText } from "../primitives/_inspect.ts";
 import { becomesReady } from "../primitives/_waitable.ts";
@@ -104,9 +104,9 @@ interface Arrival {
  * - **Handshakes** go on beside each other and before anybody accepts. A client
  *   that is silent or slow holds up nobody.
  * - **A wrong key:** `accept()` rejects with an {@linkcode AuthenticationError},
- *   once for each such client, and the listener goes on. A `for await` loop passes
- *   over them. Those who never answer are not worth an `accept()`: of them, and of
- *   all others, `onRefusal` hears.
+ *   once for each such client (the last 64, if nobody accepts), and the listener
+ *   goes on. A `for await` loop passes over them. Those who never answer are not
+ *   worth an `accept()`: of them, and of all others, `onRefusal` hears.
  * - **Order:** clients are given out in the order in which they have passed, calls
  *   of `accept()` served in the order in which they were made.
  * - **Keeping alive:** a call of `accept()` keeps the program alive, a listener
@@ -124,7 +124,7 @@ interface Arrival {
  *
  * await using listener = new Listener({ port: 0 }, { authkey });
  * const serving = (async () => {
- *   for await (const connection of listener) {
+ *   for await (using connection of listener) {
  *     for await (const n of connection) await connection.send(Number(n) * 2);
  *     return;
  *   }
@@ -243,9 +243,12 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
     const arrival = await this.#waits.wait(
       () => {
         if (this.#isClosed) throw listenerClosed();
+        // Strangers with wrong keys must not come before those with the right one.
+        const arrival = this.#arrivals.shift();
+        if (arrival) return arrival;
         const failure = this.#failures.shift();
         if (failure) throw failure;
-        return this.#arrivals.shift() ?? NOT_YET;
+        return NOT_YET;
       },
       options,
       true,

@@ -1,17 +1,26 @@
 import { assert, assertEquals } from "@std/assert";
-import { activeChildren } from "../../contexts/mod.ts";
-import type { Context, Process } from "../../contexts/mod.ts";
-import { contract } from "../_support/contract.ts";
-import { SharedGate } from "../_support/meeting.ts";
+import { activeChildren, getContext } from "../../contexts/mod.ts";
+import type { Context, Process, StartMethod } from "../../contexts/mod.ts";
+import { contract, once } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
+import { Mailbox, SharedGate } from "../_support/meeting.ts";
+import { isRunning } from "../_support/proc.ts";
+import { LIBRARY, startProgram } from "../_support/program.ts";
 import { target } from "../fixtures/fatal_module.ts";
 import {
   eatInPromises,
+  eatLater,
   eatSlowly,
   meet,
   meetAtExit,
 } from "../fixtures/fates.ts";
 import type { Fate } from "../fixtures/fates.ts";
-import { burn, startAndStay, stay, waitFor } from "../fixtures/targets.ts";
+import {
+  startAndStay,
+  startBusyAndStay,
+  startWaiting,
+  waitFor,
+} from "../fixtures/targets.ts";
 
 /** How soon a parent has to hear of the end of its child. */
 const LEARN_MS = 2000;
@@ -108,7 +117,7 @@ function assertExitCode(
   }
 }
 
-for (const target of [eatSlowly, eatInPromises]) {
+for (const target of [eatSlowly, eatInPromises, eatLater]) {
   contract(`Process out of memory in ${target.name}()`, async (ctx) => {
     const here = SharedGate.in(ctx);
     const process = new ctx.Process({
@@ -120,4 +129,192 @@ for (const target of [eatSlowly, eatInPromises]) {
     assertExitCode(await process.exited, "memory", "", ctx);
   });
 }
-void [burn, startAndStay, stay];
+
+contract(
+  "LESSON-10 a killed program leaves no daemons behind",
+  async (ctx) => {
+    await using program = await startProgram(`
+      import { getContext } from "${LIBRARY}";
+      export async function sleeper(what: string) {
+        console.log(what, Deno.pid);
+        await new Promise((resolve) => setTimeout(resolve, 1e9));
+      }
+      export function burner() {
+        console.log("burner", Deno.pid);
+        while (true);
+      }
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        new Process({ target: sleeper, args: ["sleeper"], daemon: true })
+          .start();
+        new Process({ target: burner, daemon: true }).start();
+        new Process({ target: sleeper, args: ["survivor"] }).start();
+      }
+    `);
+    const pids: number[] = [];
+    for (const name of ["sleeper", "burner", "survivor"]) {
+      const [, pid] = await program.says(new RegExp(`${name} (\\d+)`));
+      pids.push(Number(pid));
+    }
+    const [sleeper, burner, survivor] = pids as [number, number, number];
+    program.signal("SIGKILL");
+    await until(
+      () => !isRunning(sleeper) && !isRunning(burner),
+      "the daemons end",
+      LEARN_MS,
+    );
+    // What is not a daemon lives on, if it is not in the same process.
+    assertEquals(isRunning(survivor), ctx.getStartMethod() === "spawn");
+  },
+);
+
+contract(
+  "a daemon that starts as its parent dies does not stay",
+  async (ctx) => {
+    await using program = await startProgram(`
+    import { getContext } from "${LIBRARY}";
+    export async function sleeper() {
+      await new Promise((resolve) => setTimeout(resolve, 1e9));
+    }
+    if (import.meta.main) {
+      const { Process } = getContext("${ctx.getStartMethod()}");
+      for (let i = 0; i < 3; i++) {
+        new Process({ target: sleeper, daemon: true }).start();
+      }
+      Deno.kill(Deno.pid, "SIGKILL");
+    }
+  `);
+    await program.ended;
+    await until(() => program.running().length === 0, "the daemons end");
+  },
+);
+
+/** Ways to nest: a child, its child, its child. */
+const NESTS: readonly StartMethod[][] = [
+  ["worker", "worker"],
+  ["spawn", "worker"],
+  ["worker", "spawn"],
+  ["spawn", "spawn"],
+];
+
+contract("Process that is killed takes its threads with it", async (ctx) => {
+  const here = SharedGate.in(getContext("spawn"));
+  const process = new ctx.Process({
+    target: startAndStay,
+    args: [here, ["worker", "worker"]],
+  });
+  process.start();
+  await here.reaches(3, "three generations run");
+  process.kill();
+  assertEquals(await process.exited, -9);
+  // The register of what tests leave waits for all three to be gone.
+});
+
+contract(
+  "Process that is killed takes its busy threads with it",
+  async (ctx) => {
+    const count = SharedGate.in(getContext("spawn"));
+    const process = new ctx.Process({
+      target: startBusyAndStay,
+      args: [count, "worker"],
+    });
+    process.start();
+    await count.reaches(1, "the grandchild counts");
+    process.kill();
+    assertEquals(await process.exited, -9);
+    await comesToRest(count);
+  },
+);
+
+for (const [first, second] of NESTS) {
+  once(
+    `Process (${first}) that is killed, with a child of its own (${second})`,
+    async () => {
+      const spawn = getContext("spawn");
+      const here = SharedGate.in(spawn);
+      const go = SharedGate.in(spawn);
+      const pids = Mailbox.in<number>(spawn);
+      const process = new (getContext(first!).Process)({
+        target: startWaiting,
+        args: [here, go, pids, second!],
+      });
+      process.start();
+      await here.reaches(2, "two generations run");
+      const pid = await pids.take("where the grandchild runs");
+      process.kill();
+      assertEquals(await process.exited, -9);
+      if (second === "spawn") {
+        // It is not a daemon: it goes on, and ends when it likes.
+        assert(isRunning(pid));
+        go.set();
+        await here.reaches(3, "the grandchild has gone on");
+      }
+    },
+  );
+
+  once(
+    `Process (${first}) that is killed, with a daemon of its own (${second})`,
+    async () => {
+      const spawn = getContext("spawn");
+      const count = SharedGate.in(spawn);
+      const process = new (getContext(first!).Process)({
+        target: startBusyAndStay,
+        args: [count, second!, true],
+      });
+      process.start();
+      await count.reaches(1, "the grandchild counts");
+      process.kill();
+      assertEquals(await process.exited, -9);
+      await comesToRest(count);
+    },
+  );
+}
+
+/** Waits until nobody counts any more. */
+async function comesToRest(count: SharedGate): Promise<void> {
+  let before = -1;
+  await until(
+    () => {
+      // Nobody is blocked: who counts, counts while this thread blocks.
+      Atomics.wait(nap, 0, 0, COUNT_MS);
+      const now = count.value;
+      const isAtRest = now === before;
+      before = now;
+      return isAtRest;
+    },
+    "a busy grandchild ends",
+    LEARN_MS,
+  );
+}
+const nap = new Int32Array(new SharedArrayBuffer(4));
+/** A busy counter counts thousands in this time, on any machine. */
+const COUNT_MS = 100;
+
+contract(
+  "Process children end in any order, and all are heard of",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const gates = Array.from({ length: 4 }, () => SharedGate.in(ctx));
+    const processes = gates.map((go) =>
+      new ctx.Process({ target: waitFor, args: [here, go] })
+    );
+    for (const process of processes) process.start();
+    await here.reaches(4, "all run");
+    gates[2]!.set();
+    assertEquals(await processes[2]!.exited, 0);
+    processes[0]!.kill();
+    assertEquals(await processes[0]!.exited, -9);
+    assertEquals(
+      new Set(activeChildren()),
+      new Set([processes[1], processes[3]]) as Set<unknown>,
+    );
+    gates[3]!.set();
+    processes[1]!.terminate();
+    assertEquals(await Promise.all(processes.map(({ exited }) => exited)), [
+      -9,
+      -15,
+      0,
+      0,
+    ]);
+  },
+);

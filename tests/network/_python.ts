@@ -106,9 +106,13 @@ export class PythonPeer implements AsyncDisposable {
       stdout: "piped",
     }).spawn();
     const peer = new PythonPeer(child);
-    const line = new TextEncoder().encode(`${key?.toHex() ?? ""}\n`);
-    await peer.#input.write(line);
+    await peer.tell(key?.toHex() ?? "");
     return peer;
+  }
+
+  /** Tells it a line. */
+  async tell(line: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${line}\n`));
   }
 
   /** What it tells next. */

@@ -19,6 +19,8 @@ import { anywhere, ascii, FAMILIES, KEY, text, WRONG_KEY } from "./_peers.ts";
 import { findPythons, forPython, PythonPeer } from "./_python.ts";
 
 const BIG_BYTES = 8 * 1024 ** 2;
+/** More than CPython's backlog of 1 holds. */
+const WAITING_CLIENTS = 8;
 /** In what time a good client is served beside a silent one. */
 const SERVED_MS = 1000;
 
@@ -162,6 +164,21 @@ for (const python of pythons) {
       () => connection.recvBytes(),
       ProcessError,
       "got end of file during message",
+    );
+  });
+
+  Deno.test(`${name} as a listener with a long line: all clients are served (AF_UNIX)`, async () => {
+    await using peer = await PythonPeer.start(python, ["serve one by one"]);
+    const address = await peer.address();
+    const clients = Array.from({ length: WAITING_CLIENTS }, async () => {
+      using connection = await Client(address);
+      return text(await connection.recvBytes());
+    });
+    // Only now does it begin to accept.
+    await peer.tell("go");
+    assertEquals(
+      await Promise.all(clients),
+      Array(WAITING_CLIENTS).fill("hello"),
     );
   });
 

@@ -219,50 +219,50 @@ eachKind(
   },
 );
 
-eachKind("SharedMemory is given back when nobody can see it", async (world) => {
-  const { heap } = world.arena;
-  const blocks = heap.blocks;
-  await collected(() => mappings() === kept);
-  const mapped = mappings();
-  for (const isClosed of [true, false]) {
-    use(world, isClosed);
-    await collected(() => heap.blocks === blocks && mappings() === mapped);
-    assertEquals([heap.blocks, mappings()], [blocks, mapped]);
-  }
-});
+eachKind(
+  "SharedMemory is given back when nobody can see it",
+  async (world) => {
+    const { heap } = world.arena;
+    const blocks = heap.blocks;
+    for (const isClosed of [true, false]) {
+      const name = use(world, isClosed);
+      await collected(() => heap.blocks === blocks && !isMapped(name));
+      assertEquals([heap.blocks, isMapped(name)], [blocks, false]);
+    }
+  },
+);
 
-function use(world: SyncWorld, isClosed: boolean): void {
+function use(world: SyncWorld, isClosed: boolean): string {
   const memory = create(world, LARGE);
-  memory.buf!.fill(1);
+  const other = attach(world, memory.name);
+  other.buf!.fill(1);
   memory.unlink();
-  if (isClosed) memory.close();
+  assertEquals(isMapped(memory.name), world.kind === "spawn");
+  if (isClosed) {
+    memory.close();
+    other.close();
+  }
+  return memory.name;
 }
 
 Deno.test("SharedMemory stays mapped if its buffer was transferred", async () => {
-  await collected(() => mappings() === kept);
-  const moved = (() => {
-    const memory = new (bindTo(SharedMemory, "spawn"))({
-      create: true,
-      size: SIZE,
-    });
+  const Memory = bindTo(SharedMemory, "spawn");
+  const { name, moved } = (() => {
+    using memory = new Memory({ create: true, size: SIZE });
+    using other = new Memory({ name: memory.name });
     memory.unlink();
     memory.buf![0] = 5;
-    const moved = (memory.buf!.buffer as ArrayBuffer).transfer();
-    memory.close();
-    return moved;
+    const moved = (other.buf!.buffer as ArrayBuffer).transfer();
+    return { name: memory.name, moved };
   })();
   await collect();
-  assertEquals(mappings(), ++kept);
+  assert(isMapped(name));
   assertEquals(new Uint8Array(moved)[0], 5);
 });
 
-/** Mappings that stay for good. */
-let kept = 0;
-
-/** How many segments this process has mapped. */
-function mappings(): number {
-  const maps = Deno.readTextFileSync("/proc/self/maps");
-  return maps.split("\n").filter((line) => line.includes(FOLDER)).length;
+/** Whether this process has attached to it, and not been rid of it since. */
+function isMapped(name: string): boolean {
+  return Deno.readTextFileSync("/proc/self/maps").includes(`/${name}`);
 }
 
 async function collect(): Promise<void> {

@@ -234,6 +234,8 @@ eachKind("VAL-X1 Value.add() gives the sum and wraps around", (world) => {
     assertEquals(value.add(2n ** 64n), highest);
     assertEquals(value.value, highest);
   }
+  // The sum is beyond what a number holds exactly.
+  assertEquals(new AnyValue("i", 2).add(Number.MAX_SAFE_INTEGER), 1);
   const double = new AnyValue("d", 0.1);
   assertEquals(double.add(0.2), 0.1 + 0.2);
   assertEquals(double.value, 0.1 + 0.2);
