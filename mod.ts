@@ -19,11 +19,14 @@
  * @module
  */
 import { complete } from "./contexts/context.ts";
+import { getLogger, logToStderr } from "./logging.ts";
+import { Client, Listener } from "./network/mod.ts";
 import { Pool } from "./pool/mod.ts";
 
-complete({ Pool });
+complete({ Pool, Listener, Client, getLogger, logToStderr });
 
 export { registerClass } from "./codec/mod.ts";
+export type { RegisterClassOptions } from "./codec/mod.ts";
 export {
   activeChildren,
   AuthKey,
@@ -52,6 +55,7 @@ export type {
   ProcessOptions,
   SetStartMethodOptions,
   StartMethod,
+  UpperRooms,
 } from "./contexts/mod.ts";
 export {
   AuthenticationError,
@@ -69,32 +73,97 @@ export {
 } from "./errors.ts";
 export type { EncodingErrorOptions, WorkerLossDetails } from "./errors.ts";
 export { getLogger, logToStderr } from "./logging.ts";
+export type { LevelName, Logger } from "./logging.ts";
 export {
+  answerChallenge,
+  Client,
+  deliverChallenge,
+  Listener,
+  SocketConnection,
+} from "./network/mod.ts";
+export type {
+  Address,
+  AnyConnection,
+  AuthKeyLike,
+  ChallengeConnection,
+  ChallengeOptions,
+  ClientOptions,
+  Digest,
+  Family,
+  ListenerOptions,
+  NetAddress,
+} from "./network/mod.ts";
+export {
+  Array,
   Barrier,
   BoundedSemaphore,
   Condition,
   Connection,
+  copy,
   Event,
   JoinableQueue,
   Lock,
   Pipe,
   Queue,
+  RawArray,
+  RawValue,
   RLock,
   Semaphore,
+  ShareableList,
+  SharedMemory,
   SimpleQueue,
+  synchronized,
+  Value,
   wait,
 } from "./primitives/mod.ts";
 export type {
   AcquireOptions,
+  AmountOf,
+  ArrayConstructor,
   BarrierOptions,
   BoundedSemaphoreOptions,
+  CodeTypes,
+  CopyOf,
+  ElementType,
   Guard,
+  InitialOf,
+  InputOf,
+  ItemOf,
+  ItemsOf,
+  LockLike,
+  LockOptions,
+  NoLockOptions,
   PipeOptions,
   QueueOptions,
   QueueWaitOptions,
+  RawArrayConstructor,
+  RawStruct,
+  RawValueConstructor,
+  ShareableItem,
+  ShareableListOptions,
+  SharedItems,
+  SharedMemoryOptions,
+  SharedText,
+  SharedValue,
+  StructFields,
+  StructMethods,
+  StructRecord,
+  Synchronized,
+  TypeCode,
+  ValueConstructor,
+  ValueOf,
+  ViewClass,
+  ViewOf,
+  ViewTypes,
   WaitOptions,
 } from "./primitives/mod.ts";
-export { AsyncResult, currentTask, Pool, PoolIterator } from "./pool/mod.ts";
+export {
+  AsyncResult,
+  currentTask,
+  Pool,
+  PoolIterator,
+  ThreadPool,
+} from "./pool/mod.ts";
 export type {
   AnyIterable,
   ApplyOptions,
@@ -102,6 +171,10 @@ export type {
   ImapOptions,
   MapOptions,
   PoolOptions,
+  PoolStatistics,
   Progress,
   TaskOptions,
+  TaskStatistics,
+  WorkerState,
+  WorkerStatistics,
 } from "./pool/mod.ts";

@@ -15,13 +15,13 @@
  * @module
  */
 import { applyLogState, log } from "../_log.ts";
-import { setDefaultKind } from "../primitives/_block.ts";
-import { identity } from "../primitives/_identity.ts";
+import { setDefaultKind } from "../primitives/block.ts";
+import { identity } from "../primitives/identity.ts";
 import type { Arena } from "../memory/mod.ts";
-import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
+import { dieWithParent, eachArena, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
-import { current } from "./_current.ts";
+import { current } from "./current.ts";
 import { exitSequence } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { Process, selfProcess } from "./process.ts";
@@ -45,12 +45,14 @@ export interface Host {
  * @param host What it is.
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
-  const { participants } = arena;
   let failed = false;
   host.onLeave(() => {
-    if (failed) participants.markEnded(arena.me);
-    else participants.leave(arena.me);
-    arena.waiting.wakeEverybody();
+    // A thread may take part among processes too.
+    eachArena(({ participants, me, waiting }) => {
+      if (failed) participants.markEnded(me);
+      else participants.leave(me);
+      waiting.wakeEverybody();
+    });
   });
   const fail = (error: unknown) => {
     failed = true;

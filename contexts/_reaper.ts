@@ -5,9 +5,10 @@
  * A child's end is learnt from its exit event. A thread that blocks in a `…Sync`
  * call hears no events, so while it blocks it looks at its children itself.
  *
- * The children of a child that died: a thread's threads have died with it, and are
- * buried with it. A process's processes live on unless they are daemons, and
- * nobody hears of their end, so they are looked after from time to time.
+ * The children of a child that died: those in the same process were its threads,
+ * have died with it, and are buried with it. Processes live on unless they are
+ * daemons, and nobody hears of their end, so whoever buries their parent takes
+ * its place, and looks after them from time to time.
  *
  * Runs in the parent.
  *
@@ -18,6 +19,12 @@ import type { Arena } from "../memory/mod.ts";
 
 /** Milliseconds between two looks at adopted processes. */
 const ORPHAN_LOOK_MS = 250;
+/**
+ * How often to look at an orphan of which no process is known. Its parent died
+ * between claiming its slot and starting it, or writing down what it started, so
+ * that it is there by now or never will be.
+ */
+const UNKNOWN_LOOKS = 40;
 
 /** A child whose end may have to be seen rather than heard. */
 interface Watched {
@@ -26,9 +33,16 @@ interface Watched {
   readonly pid: number;
 }
 
+/** A process whose parent is dead. */
+interface Orphan {
+  readonly arena: Arena;
+  readonly token: number;
+  looks: number;
+}
+
 const watched = new Set<Watched>();
 const slicing = new WeakSet<Arena>();
-const orphans = new Set<Watched>();
+const orphans = new Set<Orphan>();
 let orphanTimer: ReturnType<typeof setInterval> | undefined;
 
 /**
@@ -58,13 +72,17 @@ export function watch(arena: Arena, token: number, pid: number): () => void {
  * @param token Its token.
  */
 export function reap(arena: Arena, token: number): void {
-  const heirs = arena.participants.alive().filter((other) =>
-    arena.participants.load(other, S_PARENT) === token
+  const { participants } = arena;
+  const pid = pidOf(arena, token);
+  const heirs = participants.alive().filter((other) =>
+    participants.load(other, S_PARENT) === token
   );
   arena.bury(token);
   for (const heir of heirs) {
-    if (arena.kind === "worker") reap(arena, heir);
-    else adopt({ arena, token: heir, pid: pidOf(arena, heir) });
+    const wasThread = arena.kind === "worker" ||
+      (pid !== 0 && pidOf(arena, heir) === pid);
+    if (wasThread) reap(arena, heir);
+    else adopt(arena, heir);
   }
 }
 
@@ -77,16 +95,22 @@ function lookAtChildren(): void {
   }
 }
 
-function adopt(orphan: Watched): void {
-  orphans.add(orphan);
+function adopt(arena: Arena, token: number): void {
+  // Should this participant die too, its own reaper finds the orphan.
+  arena.participants.store(token, S_PARENT, arena.me);
+  orphans.add({ arena, token, looks: 0 });
   orphanTimer ??= setInterval(lookAtOrphans, ORPHAN_LOOK_MS);
   Deno.unrefTimer(orphanTimer as unknown as number);
 }
 
 function lookAtOrphans(): void {
   for (const orphan of [...orphans]) {
-    const { arena, token, pid } = orphan;
-    if (pid !== 0 && !arena.memory.hasEnded(pid)) continue;
+    const { arena, token } = orphan;
+    const pid = pidOf(arena, token);
+    const isOver = pid === 0
+      ? ++orphan.looks > UNKNOWN_LOOKS
+      : arena.memory.hasEnded(pid);
+    if (!isOver) continue;
     orphans.delete(orphan);
     reap(arena, token);
   }

@@ -6,8 +6,8 @@
  * @module
  */
 import { EncodingError } from "../errors.ts";
-import { travelsAs } from "../primitives/_block.ts";
-import { showAsText } from "../primitives/_inspect.ts";
+import { travelsAs } from "../primitives/block.ts";
+import { showAsText } from "../primitives/inspect.ts";
 
 /**
  * The key with which the connections of a program authenticate. Children inherit it

@@ -17,8 +17,8 @@
 import { S_BIRTH } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { UNIT } from "../memory/layout.ts";
-import { fromMessage, toMessage } from "../primitives/_wire.ts";
-import type { Arrival } from "../primitives/_wire.ts";
+import { fromMessage, toMessage } from "../primitives/wire.ts";
+import type { Arrival } from "../primitives/wire.ts";
 import type { FunctionReference } from "./functions.ts";
 
 /** What is known about whoever started a child. */

@@ -11,8 +11,8 @@
  */
 import { registerClass } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
-import { getLogger, logToStderr } from "../logging.ts";
-import { bindTo, setDefaultKind } from "../primitives/_block.ts";
+import { bindTo, setDefaultKind } from "../primitives/block.ts";
+import { Array, RawArray } from "../primitives/array.ts";
 import { Barrier } from "../primitives/barrier.ts";
 import { Condition } from "../primitives/condition.ts";
 import { Event } from "../primitives/event.ts";
@@ -23,9 +23,12 @@ import type { Pipe } from "../primitives/pipe.ts";
 import { Queue } from "../primitives/queue.ts";
 import { RLock } from "../primitives/rlock.ts";
 import { BoundedSemaphore, Semaphore } from "../primitives/semaphore.ts";
+import { ShareableList } from "../primitives/shareable_list.ts";
+import { SharedMemory } from "../primitives/shared_memory.ts";
 import { SimpleQueue } from "../primitives/simple_queue.ts";
+import { RawValue, Value } from "../primitives/value.ts";
 import { wait } from "../primitives/wait.ts";
-import { current } from "./_current.ts";
+import { current } from "./current.ts";
 import { EXEC } from "./_exec.ts";
 import { exit } from "./exit.ts";
 import {
@@ -67,10 +70,18 @@ export interface SetStartMethodOptions {
 
 const START_METHODS: readonly StartMethod[] = ["spawn", "worker"];
 
-/** Classes of the rooms above; see {@linkcode complete}. */
+/** What this room cannot import itself; see {@linkcode complete}. */
 export interface UpperRooms {
   /** See `pool/`. */
   readonly Pool: typeof import("../pool/mod.ts").Pool;
+  /** See `network/`. */
+  readonly Listener: typeof import("../network/mod.ts").Listener;
+  /** See `network/`. */
+  readonly Client: typeof import("../network/mod.ts").Client;
+  /** See `logging.ts`. */
+  readonly getLogger: typeof import("../logging.ts").getLogger;
+  /** See `logging.ts`. */
+  readonly logToStderr: typeof import("../logging.ts").logToStderr;
 }
 
 let upper: UpperRooms | undefined;
@@ -166,6 +177,36 @@ export class Context {
     return this.#bind(SimpleQueue);
   }
 
+  /** See {@linkcode Value}. */
+  get Value(): typeof Value {
+    return this.#bind(Value);
+  }
+
+  /** See {@linkcode RawValue}. */
+  get RawValue(): typeof RawValue {
+    return this.#bind(RawValue);
+  }
+
+  /** See {@linkcode Array}. */
+  get Array(): typeof Array {
+    return this.#bind(Array);
+  }
+
+  /** See {@linkcode RawArray}. */
+  get RawArray(): typeof RawArray {
+    return this.#bind(RawArray);
+  }
+
+  /** See {@linkcode SharedMemory}. */
+  get SharedMemory(): typeof SharedMemory {
+    return this.#bind(SharedMemory);
+  }
+
+  /** See {@linkcode ShareableList}. */
+  get ShareableList(): typeof ShareableList {
+    return this.#bind(ShareableList);
+  }
+
   /** See {@linkcode Pipe}. */
   readonly Pipe: typeof Pipe;
   /** See {@linkcode wait}. */
@@ -194,10 +235,26 @@ export class Context {
   readonly sleep: typeof sleep = sleep;
   /** See {@linkcode exit}. */
   readonly exit: typeof exit = exit;
-  /** See {@linkcode getLogger}. */
-  readonly getLogger: typeof getLogger = getLogger;
-  /** See {@linkcode logToStderr}. */
-  readonly logToStderr: typeof logToStderr = logToStderr;
+
+  /** See `getLogger`. */
+  get getLogger(): UpperRooms["getLogger"] {
+    return upper!.getLogger;
+  }
+
+  /** See `logToStderr`. */
+  get logToStderr(): UpperRooms["logToStderr"] {
+    return upper!.logToStderr;
+  }
+
+  /** See `Listener`. */
+  get Listener(): UpperRooms["Listener"] {
+    return upper!.Listener;
+  }
+
+  /** See `Client`. */
+  get Client(): UpperRooms["Client"] {
+    return upper!.Client;
+  }
 
   /**
    * Another context, or this one.

@@ -7,7 +7,7 @@
  * @module
  */
 import { log } from "../_log.ts";
-import { children, current } from "./_current.ts";
+import { children, current } from "./current.ts";
 import { exitReason } from "./exit_code.ts";
 
 /** Something to do at exit. */

@@ -8,10 +8,10 @@
 import { arenaFor, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
 import { checkedTimeout } from "../memory/mod.ts";
-import { showAsText } from "../primitives/_inspect.ts";
+import { showAsText } from "../primitives/inspect.ts";
 import { AuthKey } from "./authkey.ts";
-import { children, current } from "./_current.ts";
-import type { Parent } from "./_current.ts";
+import { children, current } from "./current.ts";
+import type { Parent } from "./current.ts";
 import type { Process, ProcessInfo } from "./process.ts";
 
 /** Milliseconds between two looks at a parent whose end nobody tells us of. */

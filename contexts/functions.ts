@@ -19,7 +19,7 @@
  * @module
  */
 import { EncodingError } from "../errors.ts";
-import { setFunctionCarrier } from "../primitives/_wire.ts";
+import { setFunctionCarrier } from "../primitives/wire.ts";
 import { moduleOf } from "./_inspect.ts";
 import { callingModules, readModule } from "./_source.ts";
 

@@ -18,6 +18,7 @@ export type {
   GetStartMethodOptions,
   SetStartMethodOptions,
   StartMethod,
+  UpperRooms,
 } from "./context.ts";
 export { exit } from "./exit.ts";
 export {

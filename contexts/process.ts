@@ -7,14 +7,14 @@
  */
 import { EncodingError, ProcessError } from "../errors.ts";
 import { getLogState } from "../_log.ts";
-import { arenaFor, checkedTimeout, S_IDENT } from "../memory/mod.ts";
+import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
-import { kindOf, travelsAs } from "../primitives/_block.ts";
-import { showAsText } from "../primitives/_inspect.ts";
-import { toMessage } from "../primitives/_wire.ts";
+import { kindOf, travelsAs } from "../primitives/block.ts";
+import { showAsText } from "../primitives/inspect.ts";
+import { toMessage } from "../primitives/wire.ts";
 import { AuthKey } from "./authkey.ts";
 import { dropBirth, writeBirth } from "./birth.ts";
-import { children, current, nextIdentity } from "./_current.ts";
+import { children, current, nextIdentity } from "./current.ts";
 import { exitCodeText } from "./exit_code.ts";
 import { listenForEnd } from "./exit.ts";
 import { getMainModule, refer } from "./functions.ts";
@@ -517,6 +517,10 @@ export class Process<A extends unknown[] = unknown[]> {
         daemon: this.#daemon,
       };
       const launched = launcherFor(method).launch(request);
+      // So that it is known even if it or this process dies before it says so.
+      if (method === "spawn") {
+        arena.participants.store(token, S_PID, launched.pid);
+      }
       const ident = method === "spawn"
         ? launched.pid
         : arena.participants.load(token, S_IDENT);

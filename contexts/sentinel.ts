@@ -6,7 +6,7 @@
  * @module
  */
 
-import { becomesReady } from "../primitives/_waitable.ts";
+import { becomesReady } from "../primitives/waitable.ts";
 
 /** Becomes ready when its process has ended, and stays so. */
 export class Sentinel {

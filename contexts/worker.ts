@@ -15,9 +15,10 @@
  * @module
  */
 import { builtin } from "./_node.ts";
-import { existingArena } from "../memory/mod.ts";
+import { existingArena, S_PID } from "../memory/mod.ts";
 import type { ArenaHandle } from "../memory/mod.ts";
 import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
+import { reap } from "./_reaper.ts";
 
 /** Module that a thread runs. */
 const CHILD_MODULE = new URL("./worker_child.ts", import.meta.url);
@@ -56,7 +57,7 @@ function launch(request: LaunchRequest): Launched {
     }
   }
   const memoryLimitMb = request.memoryLimitMb ?? DEFAULT_MEMORY_LIMIT_MB;
-  const processes = existingArena("spawn")?.invite();
+  const processes = inviteToProcesses();
   const data: ThreadData = {
     multiprocessing: true,
     handle: request.handle,
@@ -72,9 +73,18 @@ function launch(request: LaunchRequest): Launched {
     });
     return new ChildThread(thread, request, processes?.token);
   } catch (error) {
-    if (processes) existingArena("spawn")?.bury(processes.token);
+    if (processes) reap(existingArena("spawn")!, processes.token);
     throw error;
   }
+}
+
+/** A thread takes part among processes too, if there are any. */
+function inviteToProcesses(): ArenaHandle | undefined {
+  const arena = existingArena("spawn");
+  const handle = arena?.invite();
+  // Where it runs is known before it says so itself.
+  if (handle) arena!.participants.store(handle.token, S_PID, Deno.pid);
+  return handle;
 }
 
 /** The child module, in a form that the Worker takes. */
@@ -113,7 +123,7 @@ class ChildThread implements Launched {
     thread.on("exit", (code: number) => {
       this.#hasEnded = true;
       if (processToken !== undefined) {
-        existingArena("spawn")?.bury(processToken);
+        reap(existingArena("spawn")!, processToken);
       }
       const bySignal = this.#signal === "SIGKILL" ? -9 : -15;
       resolve({

@@ -14,7 +14,7 @@
  * is longer than {@linkcode PATIENCE_MS}: honest clients are done in milliseconds.
  *
  * **Nothing spins.** If taking a socket fails (no file descriptors left), the next
- * attempt comes after {@linkcode PAUSE_MS}; if the listener itself is gone, none.
+ * attempt comes after {@linkcode PAUSE_MS}.
  *
  * Runs in the parent and in the child.
  *
@@ -34,6 +34,8 @@ const HANDSHAKES_MAX = 512;
 const PATIENCE_MS = 2000;
 /** The pause after a socket could not be taken. */
 const PAUSE_MS = 100;
+/** The longest delay a timer takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Whom to let in, and whom to tell. */
 export interface DoorSettings {
@@ -69,8 +71,11 @@ export class Doorkeeper {
   readonly #running = new Set<Promise<void>>();
   #connections = 0;
   #isClosed = false;
+  #isNeeded = false;
   /** Ends a pause early. */
   #goOn: (() => void) | undefined;
+  /** Ends a pause, and stands for the socket in it. */
+  #timer: number | undefined;
 
   /**
    * Begins to let clients in.
@@ -81,7 +86,19 @@ export class Doorkeeper {
   constructor(socket: Deno.Listener, settings: DoorSettings) {
     this.#socket = socket;
     this.#settings = settings;
+    this.keepAlive(false);
     this.finished = this.#run();
+  }
+
+  /** Says whether the program is to go on as long as clients may come. */
+  keepAlive(isNeeded: boolean): void {
+    if (this.#isClosed) return;
+    this.#isNeeded = isNeeded;
+    if (isNeeded) this.#socket.ref();
+    else this.#socket.unref();
+    if (this.#timer === undefined) return;
+    if (isNeeded) Deno.refTimer(this.#timer);
+    else Deno.unrefTimer(this.#timer);
   }
 
   /** Lets nobody in any more; handshakes are broken off. */
@@ -96,7 +113,7 @@ export class Doorkeeper {
       try {
         await this.#admit(await this.#socket.accept());
       } catch (error) {
-        if (this.#isClosed || error instanceof Deno.errors.BadResource) break;
+        if (this.#isClosed) break;
         log.warn(() => `listener could not take a client: ${error}`);
         await this.#pause(PAUSE_MS);
       }
@@ -195,12 +212,14 @@ export class Doorkeeper {
   async #pause(ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#goOn = resolve;
-    const timer = ms < Infinity
-      ? setTimeout(resolve, Math.ceil(ms))
-      : undefined;
-    if (timer !== undefined) Deno.unrefTimer(timer);
+    this.#timer = setTimeout(
+      resolve,
+      Math.min(Math.ceil(ms), LONGEST_TIMER_MS),
+    );
+    this.keepAlive(this.#isNeeded);
     await promise;
-    clearTimeout(timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#goOn = undefined;
   }
 }

@@ -17,8 +17,8 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { showAsText } from "../primitives/_inspect.ts";
-import { becomesReady } from "../primitives/_waitable.ts";
+import { showAsText } from "../primitives/inspect.ts";
+import { becomesReady } from "../primitives/waitable.ts";
 import { bytesOf, checkedMaxLength, partOf, placeOf } from "./_bytes.ts";
 import type { Link } from "./_link.ts";
 import { checkValue, partsOf, valueOf } from "./_values.ts";

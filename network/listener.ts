@@ -11,8 +11,8 @@
 import { TO_WIRE } from "../codec/mod.ts";
 import { AuthenticationError, EncodingError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { showAsText } from "../primitives/_inspect.ts";
-import { becomesReady } from "../primitives/_waitable.ts";
+import { showAsText } from "../primitives/inspect.ts";
+import { becomesReady } from "../primitives/waitable.ts";
 import { Doorkeeper, listenerClosed } from "./_doorkeeper.ts";
 import type { Link } from "./_link.ts";
 import { checkedDigest, Secret } from "./_secret.ts";
@@ -204,14 +204,9 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
     };
     this.#maxMessageBytes = checkCount("maxMessageBytes", maxMessageBytes);
     this.#post = listenAt(address, { family, backlog });
-    const { socket } = this.#post;
-    socket.unref();
-    this.#waits = new Waits((isBusy) => {
-      if (this.#isClosed) return;
-      if (isBusy) socket.ref();
-      else socket.unref();
-    });
-    this.#doorkeeper = new Doorkeeper(socket, settings);
+    const doorkeeper = new Doorkeeper(this.#post.socket, settings);
+    this.#doorkeeper = doorkeeper;
+    this.#waits = new Waits((isBusy) => doorkeeper.keepAlive(isBusy));
     // So that no file is left behind when the program just ends.
     addEventListener("unload", this.#onExit);
   }

@@ -14,7 +14,7 @@
  */
 import { EncodingError, RemoteError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import { fromMessage, toMessage } from "../primitives/_wire.ts";
+import { fromMessage, toMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
 import type { Thrown } from "./_protocol.ts";
 

@@ -17,7 +17,7 @@
 import { INTERNAL, Process } from "../contexts/process.ts";
 import { log } from "../_log.ts";
 import type { Arena, Message } from "../memory/mod.ts";
-import { bindTo } from "../primitives/_block.ts";
+import { bindTo } from "../primitives/block.ts";
 import {
   C_CANCEL,
   C_ITEM,
@@ -116,6 +116,7 @@ export class PoolWorker {
     this.#tasksLeft = options.maxTasks;
     const offset = arena.heap.allocate(CHANNEL_BYTES);
     this.#channel = new Channel(arena, offset, answersKey);
+    this.#channel.prime();
     const Bound = bindTo(Process, arena.kind);
     const internal = {
       [INTERNAL]: { ignoreInterrupt: true, onEnd: () => onEnd(this) },

@@ -134,6 +134,15 @@ export class Channel {
     this.cancelKey = keyOf(offset + CONTROL_BYTE);
   }
 
+  /**
+   * Has the ring of answers take its first memory, before the worker is there: a
+   * worker that is killed while it takes some may leave it to nobody.
+   */
+  prime(): void {
+    this.answers.tryPut(framed(READY));
+    this.answers.tryTake(() => true);
+  }
+
   /** Frees it; the worker has ended. */
   free(): void {
     this.orders.free();

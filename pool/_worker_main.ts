@@ -15,13 +15,13 @@
  * @module
  */
 import { log } from "../_log.ts";
-import { current } from "../contexts/_current.ts";
+import { current } from "../contexts/current.ts";
 import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
-import { fromMessage, toMessage } from "../primitives/_wire.ts";
+import { fromMessage, toMessage } from "../primitives/wire.ts";
 import { packed, unsendable } from "./_failures.ts";
 import {
   C_CANCEL,

@@ -7,8 +7,8 @@
  */
 import { EncodingError, PoolTerminatedError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
-import { kindOf, travelsAs } from "../primitives/_block.ts";
-import { showAsText } from "../primitives/_inspect.ts";
+import { kindOf, travelsAs } from "../primitives/block.ts";
+import { showAsText } from "../primitives/inspect.ts";
 import type { AsyncResult } from "./async_result.ts";
 import { PoolIterator } from "./imap.ts";
 import { callJob, mapJob } from "./_jobs.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { bindTo } from "../primitives/_block.ts";
+import { bindTo } from "../primitives/block.ts";
 import { Pool } from "./pool.ts";
 
 const WorkerPool: typeof Pool = bindTo(Pool, "worker");

@@ -37,7 +37,7 @@
 import { existingArena } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { lock, unlock } from "../memory/mutex.ts";
-import type { Target } from "./_block.ts";
+import type { Target } from "./block.ts";
 import { onTakeBack } from "./_parcel.ts";
 
 // Words of the head of a table, and of each further page: meaning · writer · reader.

@@ -9,11 +9,11 @@
  * @module
  */
 import { registerTag } from "../codec/mod.ts";
-import { travelsAs } from "./_block.ts";
+import { travelsAs } from "./block.ts";
 import type { Elements } from "./_cells.ts";
 import { bytesOf, cellsOf, checkCode, viewClassOf } from "./_codes.ts";
 import type { TypeCode, ViewClass } from "./_codes.ts";
-import { showAsText } from "./_inspect.ts";
+import { showAsText } from "./inspect.ts";
 import { compose, lockable, partsOf } from "./_lockable.ts";
 import type { LockLike } from "./_lockable.ts";
 import { Plot } from "./_plot.ts";

@@ -8,7 +8,7 @@
  * @module
  */
 import type { MemoryKind } from "../memory/mod.ts";
-import { bindTo } from "./_block.ts";
+import { bindTo } from "./block.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { runWith } from "./_section.ts";
 import type { LockLike } from "./_section.ts";

@@ -13,7 +13,7 @@
  *
  * Words of the block of a name, written before it is in the list: see `N_…`.
  *
- * Words of the block of the memory: word 0 counts the references (`_block.ts`);
+ * Words of the block of the memory: word 0 counts the references (`block.ts`);
  * from byte {@linkcode DATA_BYTE} on it is all data.
  *
  * **Killed anywhere.** A name is put into the list, and taken out of it, by one
@@ -28,7 +28,7 @@ import { HEADER_BYTES, UNIT } from "../memory/layout.ts";
 import { addressOf, arenaFor } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { lock, unlock } from "../memory/mutex.ts";
-import { bindTo, Block, receive } from "./_block.ts";
+import { bindTo, Block, receive } from "./block.ts";
 import { missing, taken } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
 import { viewFor } from "./_views.ts";

@@ -9,7 +9,7 @@
 
 import { EncodingError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import type { Target } from "./_block.ts";
+import type { Target } from "./block.ts";
 import type { Piece } from "./_views.ts";
 
 /** A piece of memory that has, or had, a name. */

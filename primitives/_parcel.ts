@@ -17,8 +17,8 @@
  * @module
  */
 import type { Message } from "../memory/mod.ts";
-import type { Target } from "./_block.ts";
-import { fromMessage, toMessage } from "./_wire.ts";
+import type { Target } from "./block.ts";
+import { fromMessage, toMessage } from "./wire.ts";
 
 let undoing: (() => void)[] | undefined;
 

@@ -36,14 +36,14 @@ import type {
   RingLimits,
   WaitOptions,
 } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive } from "./_block.ts";
-import type { HandleData, Target } from "./_block.ts";
+import { Block, FIRST_WORD, receive } from "./block.ts";
+import type { HandleData, Target } from "./block.ts";
 import { Holders, holdersBytes } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
 import { copyOut, discard, onArrival } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
-import type { SharedReadiness } from "./_waitable.ts";
+import type { SharedReadiness } from "./waitable.ts";
 
 // Words of a pipe's block: meaning · writer · reader.
 /** 1 if both ends write · creator, once · everybody. */

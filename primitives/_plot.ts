@@ -3,7 +3,7 @@
  * value, its wrapper with a lock, an element of an array and a view of it can all
  * stand in the same piece, and it is given back when the last of them has gone.
  *
- * Words of the block: word 0 counts the references (`_block.ts`); from byte
+ * Words of the block: word 0 counts the references (`block.ts`); from byte
  * {@linkcode DATA_BYTE} on it is all data · whoever has the value · the same.
  *
  * Runs in the parent and in the child.
@@ -12,7 +12,7 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { declare } from "./_views.ts";
 import type { Piece } from "./_views.ts";
 

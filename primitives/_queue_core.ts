@@ -29,15 +29,15 @@ import type { WireForm } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { keyOf, NOT_YET, Ring, RING_BYTES, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, Attempt, RingLimits, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD } from "./_block.ts";
-import type { HandleData, Target } from "./_block.ts";
+import { Block, FIRST_WORD } from "./block.ts";
+import type { HandleData, Target } from "./block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
 import { copyOut, discard, onArrival, pack } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
-import type { SharedReadiness } from "./_waitable.ts";
+import type { SharedReadiness } from "./waitable.ts";
 
 // Words of a queue's block: meaning · writer · reader.
 /** Items that are done, modulo 2^32 · who says so · joiners, who also wait on its key. */

@@ -51,7 +51,7 @@
  */
 import { keyOf } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
-import type { Block } from "./_block.ts";
+import type { Block } from "./block.ts";
 
 // ---- a record, and its page ---------------------------------------------------
 

@@ -44,7 +44,7 @@
  */
 import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Attempt, WaitOptions } from "../memory/mod.ts";
-import type { Block } from "./_block.ts";
+import type { Block } from "./block.ts";
 
 /** How long to wait before asking for courtesy, in milliseconds. */
 const PATIENCE_MS = 1;

@@ -52,8 +52,8 @@ import { registerTag } from "../codec/mod.ts";
 import { BrokenBarrierError } from "../errors.ts";
 import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { checkCount } from "./_numbers.ts";
 
 export type { WaitOptions };

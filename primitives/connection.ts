@@ -18,14 +18,14 @@ import {
 } from "../errors.ts";
 import { TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { copyOut, pack, Parcel } from "./_parcel.ts";
 import { PipeEnd, REFUSED } from "./_pipe_end.ts";
 import type { Read, Received } from "./_pipe_end.ts";
-import { becomesReady } from "./_waitable.ts";
-import { fromMessage } from "./_wire.ts";
-import type { Arrival } from "./_wire.ts";
+import { becomesReady } from "./waitable.ts";
+import { fromMessage } from "./wire.ts";
+import type { Arrival } from "./wire.ts";
 
 /** Gives up the ends that were collected without being closed. */
 const collected = new FinalizationRegistry<PipeEnd>((end) => end.close());

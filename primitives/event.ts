@@ -29,8 +29,8 @@
 import { registerTag } from "../codec/mod.ts";
 import { keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Attempt, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 
 export type { WaitOptions };
 

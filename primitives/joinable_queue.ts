@@ -25,7 +25,7 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { receive, travelsAs } from "./_block.ts";
+import { receive, travelsAs } from "./block.ts";
 import { COUNTS_TAKEN } from "./_queue_core.ts";
 import { coreOf, Queue } from "./queue.ts";
 import type { QueueOptions } from "./queue.ts";

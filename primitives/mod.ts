@@ -4,6 +4,21 @@
  *
  * @module
  */
+export { Array, RawArray } from "./array.ts";
+export type {
+  ArrayConstructor,
+  CopyOf,
+  ElementType,
+  InputOf,
+  ItemOf,
+  ItemsOf,
+  RawArrayConstructor,
+  SharedItems,
+  SharedText,
+  ViewClass,
+  ViewOf,
+  ViewTypes,
+} from "./array.ts";
 export { Barrier } from "./barrier.ts";
 export type { BarrierOptions } from "./barrier.ts";
 export { Condition } from "./condition.ts";
@@ -19,5 +34,28 @@ export type { QueueOptions, QueueWaitOptions } from "./queue.ts";
 export { RLock } from "./rlock.ts";
 export { BoundedSemaphore, Semaphore } from "./semaphore.ts";
 export type { BoundedSemaphoreOptions } from "./semaphore.ts";
+export { ShareableList } from "./shareable_list.ts";
+export type { ShareableItem, ShareableListOptions } from "./shareable_list.ts";
+export { SharedMemory } from "./shared_memory.ts";
+export type { SharedMemoryOptions } from "./shared_memory.ts";
 export { SimpleQueue } from "./simple_queue.ts";
+export { copy, RawValue, synchronized, Value } from "./value.ts";
+export type {
+  AmountOf,
+  CodeTypes,
+  InitialOf,
+  LockLike,
+  LockOptions,
+  NoLockOptions,
+  RawStruct,
+  RawValueConstructor,
+  SharedValue,
+  StructFields,
+  StructMethods,
+  StructRecord,
+  Synchronized,
+  TypeCode,
+  ValueConstructor,
+  ValueOf,
+} from "./value.ts";
 export { wait } from "./wait.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 import type { MemoryKind } from "../memory/mod.ts";
-import { bindTo } from "./_block.ts";
+import { bindTo } from "./block.ts";
 import { checkedMaxBytes } from "./_parcel.ts";
 import { PipeEnd } from "./_pipe_end.ts";
 import { connectionOver } from "./connection.ts";

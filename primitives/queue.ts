@@ -19,12 +19,12 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError, QueueEmptyError, QueueFullError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { RingLimits, WaitOptions } from "../memory/mod.ts";
-import { receive, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { receive, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { checkedMaxBytes } from "./_parcel.ts";
 import { QueueCore } from "./_queue_core.ts";
-import { becomesReady } from "./_waitable.ts";
-import { fromMessage } from "./_wire.ts";
+import { becomesReady } from "./waitable.ts";
+import { fromMessage } from "./wire.ts";
 
 /** Settings of a {@linkcode Queue}. */
 export interface QueueOptions {

@@ -35,13 +35,13 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./_block.ts";
+import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { entrusts } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
 import { Hold, waitOf } from "./_guard.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
-import { identity } from "./_identity.ts";
-import { showAsText } from "./_inspect.ts";
+import { identity } from "./identity.ts";
+import { showAsText } from "./inspect.ts";
 import { Turnstile } from "./_turnstile.ts";
 
 export type { AcquireOptions, Guard, WaitOptions };

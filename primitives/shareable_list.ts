@@ -32,8 +32,8 @@
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import { bindTo, kindOf, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { bindTo, kindOf, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { checkTarget } from "./_named_memory.ts";
 import { show, textOf } from "./_texts.ts";
 import { boundMemory, pieceOf } from "./shared_memory.ts";

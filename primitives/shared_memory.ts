@@ -15,8 +15,8 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import { bindTo, kindOf, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { bindTo, kindOf, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { NamedBlocks } from "./_named_blocks.ts";
 import { NamedFiles } from "./_named_files.ts";
 import { checkTarget } from "./_named_memory.ts";

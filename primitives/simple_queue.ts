@@ -12,11 +12,11 @@ import { registerTag } from "../codec/mod.ts";
 import { QueueEmptyError, QueueFullError } from "../errors.ts";
 import { TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { receive, travelsAs } from "./_block.ts";
-import { showAsText } from "./_inspect.ts";
+import { receive, travelsAs } from "./block.ts";
+import { showAsText } from "./inspect.ts";
 import { QueueCore } from "./_queue_core.ts";
-import { becomesReady } from "./_waitable.ts";
-import { fromMessage } from "./_wire.ts";
+import { becomesReady } from "./waitable.ts";
+import { fromMessage } from "./wire.ts";
 
 /**
  * A queue between processes without a limit on the number of items.

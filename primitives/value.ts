@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { bindTo } from "./_block.ts";
+import { bindTo } from "./block.ts";
 import { bytesOf, checkCode } from "./_codes.ts";
 import type { AmountOf, CodeTypes, TypeCode, ValueOf } from "./_codes.ts";
 import { Items, lockItems, makeItems } from "./_items.ts";

@@ -15,8 +15,8 @@
  */
 import { checkedTimeout, NOT_YET } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
-import { readinessOf } from "./_waitable.ts";
-import type { Readiness, SharedReadiness } from "./_waitable.ts";
+import { readinessOf } from "./waitable.ts";
+import type { Readiness, SharedReadiness } from "./waitable.ts";
 
 /** The longest delay a timer takes, in milliseconds. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

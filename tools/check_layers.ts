@@ -66,6 +66,7 @@ const MAY_LOAD_LATER: Record<string, string[]> = {
 /** The parts of `node:` that a file may load at once. */
 const NODE_BUILTINS: Record<string, string[]> = {
   "codec/_kinds.ts": ["node:util/types"],
+  "primitives/_section.ts": ["node:async_hooks"],
 };
 
 /** How an import takes effect: at once, when it is reached, or never. */

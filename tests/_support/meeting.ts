@@ -21,8 +21,8 @@ import {
   RING_BYTES,
 } from "../../memory/mod.ts";
 import type { Arena, ArenaAddress } from "../../memory/mod.ts";
-import { travelsAs } from "../../primitives/_block.ts";
-import { fromMessage, toMessage } from "../../primitives/_wire.ts";
+import { travelsAs } from "../../primitives/block.ts";
+import { fromMessage, toMessage } from "../../primitives/wire.ts";
 import { Gate, until, untilSync } from "./gate.ts";
 
 /** What stands for a meeting place in a message. */

@@ -15,7 +15,7 @@ import { adopt } from "../../memory/arenas.ts";
 import * as at from "../../memory/layout.ts";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
-import { bindTo } from "../../primitives/_block.ts";
+import { bindTo } from "../../primitives/block.ts";
 import { until } from "../_support/gate.ts";
 
 /** Both. */

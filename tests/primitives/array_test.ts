@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { encode } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
-import { bindTo } from "../../primitives/_block.ts";
+import { bindTo } from "../../primitives/block.ts";
 import {
   Array,
   Array as SharedArray,
@@ -423,7 +423,7 @@ Deno.test("Array.view of a thread without FFI keeps the memory as well", async (
 const resolve = (path: string) => import.meta.resolve(`../../${path}`);
 const WITHOUT_FFI = `
 import { arenaFor } from "${resolve("memory/mod.ts")}";
-import { bindTo } from "${resolve("primitives/_block.ts")}";
+import { bindTo } from "${resolve("primitives/block.ts")}";
 import * as arrays from "${resolve("primitives/array.ts")}";
 
 const RawArray = bindTo(arrays.RawArray, "worker");

@@ -8,7 +8,7 @@ import {
 import { encode } from "../../codec/mod.ts";
 import { EncodingError, ProcessError } from "../../errors.ts";
 import { S_LOCKS_HELD } from "../../memory/mod.ts";
-import { identity } from "../../primitives/_identity.ts";
+import { identity } from "../../primitives/identity.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { eachKind, look } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";

@@ -22,8 +22,8 @@ import {
 } from "../../errors.ts";
 import { adopt } from "../../memory/arenas.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
-import { bindTo } from "../../primitives/_block.ts";
-import { fromMessage, toMessage } from "../../primitives/_wire.ts";
+import { bindTo } from "../../primitives/block.ts";
+import { fromMessage, toMessage } from "../../primitives/wire.ts";
 import { JoinableQueue } from "../../primitives/joinable_queue.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
@@ -463,6 +463,21 @@ each(
   },
 );
 
+each("Queue.get() keeps what getSync() has got for it", async (world) => {
+  const queue = new world.Queue<number>();
+  const { args: [theirs], dies } = world.participant(queue);
+  const abort = new AbortController();
+  const served = queue.get({ signal: abort.signal });
+  const timed = queue.get({ timeout: 0.01 });
+  for (const i of [1, 2, 3]) theirs.putSync(i);
+  assertEquals(queue.getSync(), 3);
+  // Too late: both have been taken from the queue.
+  abort.abort();
+  assertEquals(await served, 1);
+  assertEquals(await timed, 2);
+  dies();
+});
+
 each(
   "Queue.get() of another participant gets what is passed on",
   async (world) => {
@@ -664,6 +679,39 @@ each("Queue loops of its maker go on until it closes it", async (world) => {
   assertEquals(await loop, [0, 1, 2]);
 });
 
+each("Queue loops can be left, and then anything may be put", async (world) => {
+  const queue = new world.Queue<number>();
+  const a = world.participant(queue);
+  const b = world.participant(queue);
+  for (let i = 0; i < 3; i++) await queue.put(i);
+  for await (const item of a.args[0]) {
+    assertEquals(item, 0);
+    break;
+  }
+  queue.close();
+  const loop = Array.fromAsync(b.args[0]);
+  assertEquals(await Promise.race([loop, turn()]), "turn");
+  await a.args[0].put(3);
+  a.args[0].close();
+  assertEquals(await loop, [1, 2, 3]);
+  a.dies();
+  b.dies();
+});
+
+each(
+  "Queue loops of one process share the items, and end together",
+  async (world) => {
+    const queue = new world.Queue<number>();
+    const { args: [theirs], dies } = world.participant(queue);
+    const loops = [Array.fromAsync(theirs), Array.fromAsync(theirs)];
+    for (let i = 0; i < 10; i++) await queue.put(i);
+    queue.close();
+    const seen = (await Promise.all(loops)).flat();
+    assertEquals(seen.sort(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    dies();
+  },
+);
+
 each("Queue loops count a queue that is in a message", async (world) => {
   const queue = new world.Queue<number>();
   const mail = new world.Queue<typeof queue>();
@@ -696,6 +744,20 @@ each(
     assertEquals(await queue.get({ timeout: LONG_MS }), 1);
   },
 );
+
+each("Queue can be given away after a death in its table", async (world) => {
+  const queue = new world.Queue<number>();
+  const dead = world.participant();
+  // As if it had been killed while it held the mutex of the table.
+  const offset = Number(/0x[0-9a-f]+/.exec(`${queue}`)![0]);
+  const table = world.arena.words(offset + 128, 1);
+  Atomics.store(table, 0, dead.arena.me);
+  dead.dies();
+  const { args: [theirs], dies } = world.participant(queue);
+  await theirs.put(1);
+  assertEquals(await queue.get(), 1);
+  dies();
+});
 
 each(
   "LESSON-29 JoinableQueue.join() does not wait for the dead",

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { decode, encode } from "../../codec/mod.ts";
 import { EncodingError, ProcessError } from "../../errors.ts";
-import { bindTo } from "../../primitives/_block.ts";
+import { bindTo } from "../../primitives/block.ts";
 import { ShareableList } from "../../primitives/shareable_list.ts";
 import type { ShareableItem } from "../../primitives/shareable_list.ts";
 import { SharedMemory } from "../../primitives/shared_memory.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
 import { decode, encode } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
-import { bindTo } from "../../primitives/_block.ts";
+import { bindTo } from "../../primitives/block.ts";
 import { names, SharedMemory } from "../../primitives/shared_memory.ts";
 import { collectGarbage } from "../_support/leftovers.ts";
 import { runProgram, startProgram } from "../_support/program.ts";

@@ -11,7 +11,7 @@ import { encode } from "../../codec/mod.ts";
 import { EncodingError, ProcessError } from "../../errors.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
-import { bindTo } from "../../primitives/_block.ts";
+import { bindTo } from "../../primitives/block.ts";
 import { Scalar } from "../../primitives/_scalar.ts";
 import { placeOfStruct } from "../../primitives/struct.ts";
 import type { StructValue } from "../../primitives/struct.ts";

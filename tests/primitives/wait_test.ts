@@ -11,7 +11,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { ProcessError } from "../../errors.ts";
-import { becomesReady } from "../../primitives/_waitable.ts";
+import { becomesReady } from "../../primitives/waitable.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
 import { SimpleQueue } from "../../primitives/simple_queue.ts";

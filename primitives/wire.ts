@@ -13,8 +13,8 @@
 import { decode, encodeParts } from "../codec/mod.ts";
 import { EncodingError } from "../errors.ts";
 import type { Message } from "../memory/mod.ts";
-import { sending } from "./_block.ts";
-import type { Target } from "./_block.ts";
+import { sending } from "./block.ts";
+import type { Target } from "./block.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
