@@ -79,6 +79,8 @@ export {
   Client,
   deliverChallenge,
   Listener,
+  recvJson,
+  sendJson,
   SocketConnection,
 } from "./network/mod.ts";
 export type {

@@ -77,3 +77,10 @@ export function errno(): number {
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${text}\0`);
 }
+
+// Opened at once where nothing has to be asked: opened in the middle of a user's
+// test, it would look like something that test had forgotten to close.
+if (
+  Deno.build.os === "linux" &&
+  Deno.permissions.querySync({ name: "ffi" }).state === "granted"
+) libc();

@@ -75,7 +75,7 @@ export class Doorkeeper {
   /** Ends a pause early. */
   #goOn: (() => void) | undefined;
   /** Ends a pause, and stands for the socket in it. */
-  #timer: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Begins to let clients in.

@@ -24,6 +24,7 @@ import {
   C_MEMORY_KIB,
   C_RUNNING,
   C_STARTUP_MS,
+  C_STOP,
   Channel,
   CHANNEL_BYTES,
   DEFINE,
@@ -38,8 +39,12 @@ import type { WorkerState, WorkerStatistics } from "./statistics.ts";
 import type { Task } from "./_task.ts";
 import { poolWorker } from "./_worker_main.ts";
 
-/** How long a worker may take to end when it is stopped, in milliseconds. */
+/** How long a process may take to end when it is stopped, in milliseconds. */
 const STOP_GRACE_MS = 1000;
+/** How long a thread may take to hear that it is to end, in milliseconds. */
+const HEAR_MS = 100;
+/** The same while it is starting, and cannot hear anything yet. */
+const START_MS = 1000;
 /** The same when it has been told to exit: its finalizer takes its time. */
 const EXIT_GRACE_MS = 10_000;
 /**
@@ -358,12 +363,30 @@ export class PoolWorker {
     });
   }
 
-  /** Ends it by force: politely first, as its own children may listen to that. */
-  stop(): void {
+  /**
+   * Ends it now, whatever it does.
+   *
+   * A process is asked by SIGTERM first, as its own children may listen to that.
+   * A thread is asked in its own way: one that is interrupted by force in the
+   * middle of our code may still write to shared memory after its end has been
+   * told, so force is for those that are busy with the user's code.
+   *
+   * @param isBusy Whether it is certain that it will not hear.
+   */
+  stop(isBusy = false): void {
     if (this.#state === "stopping" || this.#isFreed) return;
     this.#state = "stopping";
-    this.process.terminate();
-    this.#endAfter(STOP_GRACE_MS, () => this.process.kill());
+    if (this.#arena.kind === "spawn") {
+      this.process.terminate();
+      this.#endAfter(STOP_GRACE_MS, () => this.process.kill());
+      return;
+    }
+    if (isBusy) return this.process.terminate();
+    const { control, stopKey } = this.#channel;
+    Atomics.store(control, C_STOP, 1);
+    this.#arena.waiting.wake(stopKey);
+    const ms = this.isReady ? HEAR_MS : START_MS;
+    this.#endAfter(ms, () => this.process.terminate());
   }
 
   #endAfter(ms: number, end: () => void): void {

@@ -35,6 +35,8 @@ export const C_CANCEL = 2;
 export const C_STARTUP_MS = 3;
 /** KiB of memory in use, 0 before the first look · worker · parent. */
 export const C_MEMORY_KIB = 4;
+/** 1 if the worker is to end at once; only threads listen · parent · worker. */
+export const C_STOP = 5;
 const CONTROL_WORDS = 16;
 
 /** Says of `C_ITEM` that arguments and function are still being loaded. */
@@ -110,6 +112,8 @@ export class Channel {
   readonly control: Int32Array;
   /** What a worker waits for to hear of a cancellation. */
   readonly cancelKey: number;
+  /** What a thread waits for to hear that it is to end at once. */
+  readonly stopKey: number;
   readonly #arena: Arena;
 
   /**
@@ -132,6 +136,7 @@ export class Channel {
     });
     this.control = arena.words(offset + CONTROL_BYTE, CONTROL_WORDS);
     this.cancelKey = keyOf(offset + CONTROL_BYTE);
+    this.stopKey = keyOf(offset + CONTROL_BYTE + 16);
   }
 
   /**

@@ -436,7 +436,7 @@ export class Scheduler {
   #stop(worker: PoolWorker): void {
     this.#count.stopped++;
     this.#recall(worker);
-    worker.stop();
+    worker.stop(true);
     this.#pump();
   }
 

@@ -29,6 +29,7 @@ import {
   C_MEMORY_KIB,
   C_RUNNING,
   C_STARTUP_MS,
+  C_STOP,
   CALL,
   Channel,
   CHUNK,
@@ -104,6 +105,7 @@ export async function poolWorker(
 ): Promise<void> {
   const arena = arenaFor(kind);
   const channel = new Channel(arena, offset, keyOf(poolOffset));
+  if (kind === "worker") endWhenStopped(arena, channel);
   const worker = new PoolWorkerMain(arena, channel);
   let finalizer: Callable | null = null;
   try {
@@ -139,6 +141,12 @@ async function leave(): Promise<void> {
   await exitSequence();
   log.info(`process exiting with exitcode ${Deno.exitCode}`);
   Deno.exit();
+}
+
+/** Ends this thread when the parent wants it to end at once. */
+function endWhenStopped(arena: Arena, { control, stopKey }: Channel): void {
+  const attempt = () => Atomics.load(control, C_STOP) === 1 || NOT_YET;
+  arena.waiting.wait([stopKey], attempt).then(() => Deno.exit());
 }
 
 class PoolWorkerMain {

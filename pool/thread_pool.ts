@@ -5,10 +5,8 @@
  *
  * @module
  */
-import { bindTo } from "../primitives/block.ts";
+import { belongsTo } from "../primitives/block.ts";
 import { Pool } from "./pool.ts";
-
-const WorkerPool: typeof Pool = bindTo(Pool, "worker");
 
 /**
  * A {@linkcode Pool} whose workers are threads, whatever the default start method
@@ -29,4 +27,8 @@ const WorkerPool: typeof Pool = bindTo(Pool, "worker");
  *
  * @typeParam I Types of the arguments of the initializer.
  */
-export class ThreadPool<I extends unknown[] = []> extends WorkerPool<I> {}
+export class ThreadPool<I extends unknown[] = []> extends Pool<I> {
+  static {
+    belongsTo(this, "worker");
+  }
+}

@@ -353,7 +353,7 @@ export function makeItems(
   if (length < 0) {
     throw new RangeError(`Array length must be >= 0, not ${length}`);
   }
-  const plot = new Plot(cls, "Array", length * bytes);
+  const plot = new Plot(cls, "shared Array", length * bytes);
   const made = openItems(plot, type, length);
   if (items) made.setSlice(0, items);
   return made;

@@ -225,35 +225,44 @@ export class QueueCore {
     this.check();
     this.#markLoops(1, 0);
     try {
-      while (true) {
-        const item = await this.#inlet.wait(this.#nextOfLoop(), {});
-        if (item === END || item === TIMED_OUT) return;
-        yield item;
-      }
+      for (let item; (item = await this.#nextOfLoop()) !== END;) yield item;
     } finally {
       this.#markLoops(-1, 0);
     }
   }
 
-  /** The attempts of a loop at its next item. */
-  #nextOfLoop(): Attempt<Uint8Array | typeof END> {
-    let isIdle = false;
-    const copy = (message: Uint8Array) => {
-      // Before the ring lets go of the item, see the module.
+  async #nextOfLoop(): Promise<Uint8Array | typeof END> {
+    const first = this.#inlet.now(() =>
+      this.ring.tryTake(this.#copy) ?? NOT_YET
+    );
+    if (first !== NOT_YET) return first;
+
+    let isIdle = true;
+    this.#markLoops(0, 1);
+    const stopIdling = () => {
       if (isIdle) this.#markLoops(0, -1);
       isIdle = false;
+    };
+    const copy = (message: Uint8Array) => {
+      stopIdling(); // before the ring lets go of the item, see the module
       return this.#copy(message);
     };
-    return () => {
-      const item = this.ring.tryTake(copy);
-      if (item !== undefined) return item;
-      if (!isIdle) this.#markLoops(0, 1);
-      isIdle = true;
-      if (!this.isClosed && !this.#isOver()) return NOT_YET;
-      this.#markLoops(0, -1);
-      this.arena.waiting.wake(this.ring.itemsKey);
-      return END;
-    };
+    const { waiting } = this.arena;
+    const { itemsKey } = this.ring;
+    // It may be another loop that is first in line, and looks.
+    if (this.#isOver()) waiting.wake(itemsKey);
+    try {
+      const next = await this.#inlet.wait(() => {
+        const item = this.ring.tryTake(copy);
+        if (item !== undefined) return item;
+        if (!this.isClosed && !this.#isOver()) return NOT_YET;
+        waiting.wake(itemsKey);
+        return END;
+      }, {});
+      return next === TIMED_OUT ? END : next;
+    } finally {
+      stopIdling();
+    }
   }
 
   #markLoops(running: number, waiting: number): void {

@@ -217,6 +217,17 @@ export function bindTo<C extends new (...args: never[]) => object>(
   return bound as unknown as C;
 }
 
+/**
+ * Says that objects of a class belong to one start method, whatever the default.
+ * Called in a static block of the class.
+ *
+ * @param cls The class.
+ * @param kind The start method.
+ */
+export function belongsTo(cls: object, kind: MemoryKind): void {
+  Object.defineProperty(cls, KIND, { value: kind });
+}
+
 /** The start method a class was made for, or the default one. */
 // deno-lint-ignore ban-types -- any class
 export function kindOf(cls: Function): MemoryKind {

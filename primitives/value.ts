@@ -297,13 +297,13 @@ function makeValue(
 ): AnyValue {
   if (typeof type === "object" && type !== null) {
     const layout = layoutOf(type);
-    const plot = new Plot(cls, "Value", layout.stride);
+    const plot = new Plot(cls, "shared Value", layout.stride);
     const struct = new layout.raw(regionOf(plot, layout, 1), 0);
     if (initial !== undefined) struct.assign(initial as object & never);
     return struct;
   }
   checkCode(type);
-  const scalar = new Scalar(new Plot(cls, "Value", bytesOf(type)), type);
+  const scalar = new Scalar(new Plot(cls, "shared Value", bytesOf(type)), type);
   if (initial !== undefined) scalar.value = initial as ValueOf<TypeCode>;
   return scalar;
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
@@ -168,10 +168,20 @@ export class World {
   }
 
   #startThread(orders: Orders): Child {
-    const thread = new Worker(THREAD_MAIN, { workerData: orders });
-    const ended = new Promise<Ending>((resolve) => {
-      thread.on("error", (error: unknown) => console.error(error));
-      thread.on("exit", (code: number) => resolve({ code, signal: null }));
+    // The exit event comes at once, when the thread may still store: it has not
+    // got to run yet, or it copies. Its end of a channel is closed when its
+    // isolate is gone.
+    const { port1, port2 } = new MessageChannel();
+    const thread = new Worker(THREAD_MAIN, {
+      workerData: { ...orders, port: port2 },
+      transferList: [port2],
+    });
+    thread.on("error", (error: unknown) => console.error(error));
+    const exit = new Promise<number>((resolve) => thread.on("exit", resolve));
+    const gone = new Promise<void>((resolve) => port1.on("close", resolve));
+    port1.on("message", () => {}); // or it would not hear of the end
+    const ended = Promise.all([exit, gone]).then(([code]): Ending => {
+      return { code, signal: null };
     });
     return new Child(this, orders.handle.token, ended, () => {
       thread.terminate();

@@ -661,16 +661,19 @@ for (
   });
 }
 
-Deno.test("a program that accepts goes on until the client has come", async () => {
-  const child = run("accepts").spawn();
-  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const path = (await output.read()).value!.trim();
-  using there = await Client<string>(path);
-  await there.send("from the parent");
-  assertEquals((await output.read()).value?.trim(), "from the parent");
-  assertEquals((await output.read()).done, true);
-  assertEquals((await child.status).code, 0);
-});
+for (const what of ["accepts", "accepts when full"]) {
+  Deno.test(`a program that ${what} goes on until the client has come`, async () => {
+    const child = run(what).spawn();
+    const output = child.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+    const path = (await output.read()).value!.trim();
+    using there = await Client<string>(path);
+    await there.send("from the parent");
+    assertEquals((await output.read()).value?.trim(), "from the parent");
+    assertEquals((await output.read()).done, true);
+    assertEquals((await child.status).code, 0);
+  });
+}
 
 function run(what: string): Deno.Command {
   return new Deno.Command(Deno.execPath(), {

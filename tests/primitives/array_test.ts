@@ -464,7 +464,7 @@ Deno.test("Array of threads cannot be sent to a process", () => {
     assertThrows(
       () => encode(array, { target: { kind: "spawn" } }),
       EncodingError,
-      'Cannot send a Array of the "worker" context to a process',
+      'Cannot send a shared Array of the "worker" context to a process',
     );
   }
 });

@@ -463,7 +463,7 @@ Deno.test("Value of threads cannot be sent to a process", () => {
     assertThrows(
       () => encode(value, { target: { kind: "spawn" } }),
       EncodingError,
-      'Cannot send a Value of the "worker" context to a process',
+      'Cannot send a shared Value of the "worker" context to a process',
     );
   }
 });
