@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { applyLogState, log } from "../_log.ts";
+import { applyLogState, log, setProcessNameSource } from "../_log.ts";
 import { setDefaultKind } from "../primitives/block.ts";
 import { identity } from "../primitives/identity.ts";
 import type { Arena } from "../memory/mod.ts";
@@ -25,6 +25,7 @@ import { current } from "./current.ts";
 import { exitSequence } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { Process, selfProcess } from "./process.ts";
+import { hideArgument } from "./standalone.ts";
 
 /** What differs between a process and a thread. */
 export interface Host {
@@ -56,7 +57,8 @@ export async function live(arena: Arena, host: Host): Promise<void> {
   });
   const fail = (error: unknown) => {
     failed = true;
-    report(error);
+    // What is thrown in a thread because it is being ended is no news.
+    if (!arena.participants.isStopped(arena.me)) report(error);
   };
   for (const type of ["error", "unhandledrejection"] as const) {
     globalThis.addEventListener(type, (event) => {
@@ -92,7 +94,9 @@ async function become(
   host: Host,
 ): Promise<void> {
   const { parent, method } = birth;
+  hideArgument();
   current.name = identity.name = birth.name;
+  setProcessNameSource(() => current.name);
   current.identity = birth.identity;
   current.daemon = birth.daemon;
   current.ident = host.ident;

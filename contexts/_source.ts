@@ -100,9 +100,8 @@ export function readModule(url: string): ModuleText | null | undefined {
     const { state } = Deno.permissions.querySync({ name: "read", path });
     if (state !== "granted") return undefined;
     return readModuleText(Deno.readTextFileSync(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    return undefined; // unreadable: then nothing is known of it
+  } catch {
+    return undefined; // gone or unreadable: then nothing is known of it
   }
 }
 

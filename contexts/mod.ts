@@ -4,6 +4,8 @@
  *
  * @module
  */
+import "./standalone_child.ts"; // first: in such a child nothing else may run
+
 export { AuthKey } from "./authkey.ts";
 export {
   Context,
@@ -35,3 +37,7 @@ export { Process } from "./process.ts";
 export type { ProcessInfo, ProcessOptions } from "./process.ts";
 export { Sentinel } from "./sentinel.ts";
 export { sleep } from "./sleep.ts";
+
+// What children run. Named here so that `deno compile` puts it into the program.
+import "./standalone_thread.ts";
+import "./worker_child.ts";

@@ -3,9 +3,9 @@
  *
  * It runs the library's child module, never the user's, with the flags of this
  * process: permissions, configuration, `--unstable-*`. Where it finds the shared
- * memory is in its last argument; everything else it reads there. A compiled
- * program has no `deno run`: it runs itself, and the last argument tells it to be
- * a child (see `standalone.ts`).
+ * memory is in its last argument, behind those of this program; everything else
+ * it reads there. A compiled program has no `deno run`: it runs itself, and the
+ * last argument tells it to be a child (see `standalone.ts`).
  *
  * Runs in the parent.
  *
@@ -14,7 +14,8 @@
 import { EXEC } from "./_exec.ts";
 import { exitCodeOf } from "./exit_code.ts";
 import { childFlags, permissionFlags } from "./_flags.ts";
-import { ARGUMENT, isStandalone } from "./standalone.ts";
+import { getMainModule } from "./functions.ts";
+import { ARGUMENT, isStandalone, refuseCompiledIn } from "./standalone.ts";
 import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
 
 /** Module that a child process runs. */
@@ -36,15 +37,7 @@ function launch(request: LaunchRequest): Launched {
     handle.sizeLog2,
     handle.token,
   ].join(":");
-  const args = isStandalone() ? [place] : [
-    "run",
-    ...childFlags(),
-    ...permissionFlags(request.permissions),
-    ...memoryFlags(request.memoryLimitMb),
-    ...(request.execArgs ?? []),
-    CHILD_MODULE,
-    place,
-  ];
+  const args = [...commandFor(request), ...Deno.args, place];
   const command = new Deno.Command(EXEC.path ?? Deno.execPath(), {
     args,
     ...(request.env ? { env: request.env } : {}),
@@ -54,6 +47,29 @@ function launch(request: LaunchRequest): Launched {
     stderr: "inherit",
   });
   return new ChildProcess(command.spawn(), daemon);
+}
+
+/** What comes before the arguments of the program. */
+function commandFor(request: LaunchRequest): string[] {
+  if (!isStandalone()) {
+    return [
+      "run",
+      ...childFlags(),
+      ...permissionFlags(request.permissions),
+      ...memoryFlags(request.memoryLimitMb),
+      ...(request.execArgs ?? []),
+      CHILD_MODULE,
+    ];
+  }
+  refuseCompiledIn(request);
+  if (Deno.build.standalone) return [];
+  // A test that takes this path without a compiled program.
+  return [
+    "run",
+    ...childFlags(),
+    ...permissionFlags(undefined),
+    getMainModule()!,
+  ];
 }
 
 function memoryFlags(limitMb: number | undefined): string[] {

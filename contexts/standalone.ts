@@ -3,11 +3,21 @@
  * `deno run` anything, so a child is the program itself, started again with a
  * last argument that says so.
  *
- * This module is evaluated before the program's own body, because the program
- * imports the package. If the argument is there, it starts a worker in this
- * process that does the child's work, parks the main thread so that the body is
- * never reached, and exits with the child's code. The body never runs twice,
- * and there is no fork bomb.
+ * ```
+ *   parent                        child: the same program
+ *   ------                        -----------------------
+ *   spawn.ts: run this program,   main thread (standalone_child.ts):
+ *     its arguments and               sees the argument, starts the thread,
+ *     the argument below              waits for its end, exits with its code
+ *                                 thread (standalone_thread.ts):
+ *                                     does what spawn_child.ts does elsewhere
+ * ```
+ *
+ * `standalone_child.ts` is evaluated before the program's own body, because the
+ * program imports the package. It blocks the main thread, so that the body is
+ * never reached: it does not run twice, and there is no fork bomb. What the
+ * program imports before this package has been evaluated by then, as it is in
+ * any child that loads the main module.
  *
  * The argument is honoured only from the parent it names, so that nothing
  * inherits it.
@@ -16,9 +26,13 @@
  *
  * @module
  */
+import type { ChildSettings } from "./launch.ts";
 
 /** How the last argument of a child starts. */
 export const ARGUMENT = "--multiprocessing-child";
+
+/** What a compiled program has been given once and for all. */
+const COMPILED_IN = ["execArgs", "memoryLimitMb"] as const;
 
 /** Set by tests to take this path without a compiled program. */
 let forced = false;
@@ -64,4 +78,34 @@ export function readPlace(args: readonly string[]): Place | undefined {
   ];
   if (!numbers.every((text) => /^\d+$/.test(text))) return undefined;
   return { parentPid, pid, fd, sizeLog2, token };
+}
+
+/**
+ * Shows the program's own modules the arguments that their parent was given,
+ * without the one that is for this package.
+ */
+export function hideArgument(): void {
+  if (!Deno.args.at(-1)?.startsWith(`${ARGUMENT}:`)) return;
+  const value = Object.freeze(Deno.args.slice(0, -1));
+  Object.defineProperty(Deno, "args", {
+    value,
+    configurable: true,
+    enumerable: true,
+  });
+}
+
+/**
+ * Checks that a compiled program can start a child with these settings.
+ *
+ * @throws {TypeError} If one of them is decided when a program is compiled.
+ */
+export function refuseCompiledIn(settings: ChildSettings): void {
+  const { permissions = "inherit" } = settings;
+  const refused = permissions === "inherit"
+    ? COMPILED_IN.find((name) => settings[name] !== undefined)
+    : "permissions";
+  if (refused === undefined) return;
+  throw new TypeError(
+    `Cannot start a process with '${refused}' as a compiled program cannot change what it was compiled with: give the flags to deno compile`,
+  );
 }

@@ -19,6 +19,7 @@ import { existingArena, S_PID } from "../memory/mod.ts";
 import type { ArenaHandle } from "../memory/mod.ts";
 import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
 import { reap } from "./_reaper.ts";
+import { threadEntry } from "./_thread_entry.ts";
 
 /** Module that a thread runs. */
 const CHILD_MODULE = new URL("./worker_child.ts", import.meta.url);
@@ -66,7 +67,7 @@ function launch(request: LaunchRequest): Launched {
   };
   const { Worker } = builtin("node:worker_threads");
   try {
-    const thread = new Worker(entry(), {
+    const thread = new Worker(threadEntry(CHILD_MODULE), {
       name: request.name,
       workerData: data,
       resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
@@ -85,16 +86,6 @@ function inviteToProcesses(): ArenaHandle | undefined {
   // Where it runs is known before it says so itself.
   if (handle) arena!.participants.store(handle.token, S_PID, Deno.pid);
   return handle;
-}
-
-/** The child module, in a form that the Worker takes. */
-function entry(): URL {
-  if (CHILD_MODULE.protocol === "file:") return CHILD_MODULE;
-  // Only file: and data: are taken (denoland/deno #31612).
-  const code = `import { main } from ${
-    JSON.stringify(CHILD_MODULE.href)
-  }; main();`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 
 type Thread = InstanceType<
@@ -127,7 +118,8 @@ class ChildThread implements Launched {
       }
       const bySignal = this.#signal === "SIGKILL" ? -9 : -15;
       resolve({
-        exitCode: this.#signal ? bySignal : code,
+        // Of a process, too, the system keeps no more than the low eight bits.
+        exitCode: this.#signal ? bySignal : code & 0xff,
         signal: this.#signal,
       });
     });

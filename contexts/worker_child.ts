@@ -75,4 +75,4 @@ function watchHeap(limitMb: number): number {
   return timer;
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) main();

@@ -10,6 +10,11 @@
  * moment, because waking from that is much faster than through the event loop;
  * then sleep in the event loop, where the user's timers and messages go on.
  *
+ * **A thread that has been ended** may go on for a moment: promises that break
+ * because of its end reject, and what awaits them runs, while the parent has been
+ * told of the end and has given its memory to others. So nothing here touches
+ * shared memory without having looked whether this is still a participant.
+ *
  * Runs in the child.
  *
  * @module
@@ -105,6 +110,7 @@ export async function poolWorker(
 ): Promise<void> {
   const arena = arenaFor(kind);
   const channel = new Channel(arena, offset, keyOf(poolOffset));
+  globalThis.addEventListener("unload", () => isOver = true);
   if (kind === "worker") endWhenStopped(arena, channel);
   const worker = new PoolWorkerMain(arena, channel);
   let finalizer: Callable | null = null;
@@ -121,6 +127,11 @@ export async function poolWorker(
 }
 
 register(import.meta, { poolWorker });
+
+/** Whether this worker has begun to end: whatever runs now, runs too late. */
+let isOver = false;
+/** What the dead wait for. */
+const NEVER: Promise<never> = new Promise(() => {});
 
 /** Runs the initializer; gives what is to be run at the end. */
 async function begin(setup: Uint8Array | null): Promise<Callable | null> {
@@ -183,6 +194,7 @@ class PoolWorkerMain {
   async serve(): Promise<void> {
     let turnedMs = performance.now();
     while (true) {
+      if (this.#isGone) await NEVER;
       if (!this.#lookForOrder()) {
         await this.#sleepForOrder();
         turnedMs = performance.now();
@@ -201,12 +213,19 @@ class PoolWorkerMain {
 
   /** Sends what a task has thrown. */
   answerThrown(kind: number, sequence: number, error: unknown): void {
+    if (this.#isGone) return;
     const thrown = packed(error, this.#arena.kind);
     const target = this.#target;
     const { answers } = this.#channel;
     answers.tryPut(
       framed(kind, sequence, 0, 0, toMessage(thrown, target, "error")),
     );
+  }
+
+  /** Whether it has been buried: see the top. */
+  get #isGone(): boolean {
+    const { participants, me } = this.#arena;
+    return isOver || !participants.isCurrent(me);
   }
 
   // ---- orders ---------------------------------------------------------------
@@ -235,6 +254,7 @@ class PoolWorkerMain {
   }
 
   #take(): boolean {
+    if (this.#isGone) return false;
     return this.#channel.orders.tryTake(this.#read) ?? false;
   }
 
@@ -483,6 +503,7 @@ class PoolWorkerMain {
   }
 
   #put(kind: number, body: Message): void {
+    if (this.#isGone) return;
     this.#channel.answers.tryPut(framed(kind, this.#sequence, 0, 0, body));
     if (body.parts.length > 1) unframe();
   }

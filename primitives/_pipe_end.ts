@@ -105,6 +105,8 @@ export class PipeEnd {
   #isClosed = false;
   /** Once nobody has the other end, nobody can have it again. */
   #isPeerGone = false;
+  /** Whether something was sent since the last message: then an answer may come. */
+  #hasAsked = false;
   /** A message that was refused. */
   #putBack: { readonly payload: Uint8Array; readonly form: Form } | undefined;
 
@@ -209,19 +211,20 @@ export class PipeEnd {
    * @throws {Deno.errors.BrokenPipe} If nobody has the other end.
    */
   send(parcel: Parcel, form: Form, options: WaitOptions): Promise<boolean> {
-    return this.#outlet.put(this.#withTrailer(parcel, form), options);
+    return this.#outlet.put(this.#prepared(parcel, form), options);
   }
 
   /** The same, blocking the thread. */
   sendSync(parcel: Parcel, form: Form, options: WaitOptions): boolean {
-    return this.#outlet.putSync(this.#withTrailer(parcel, form), options);
+    return this.#outlet.putSync(this.#prepared(parcel, form), options);
   }
 
-  /** Adds the byte that says what the message is. */
-  #withTrailer(parcel: Parcel, form: Form): Parcel {
+  /** Takes note of what is being sent, and adds the byte that says what it is. */
+  #prepared(parcel: Parcel, form: Form): Parcel {
     if (parcel.hasHandles) {
       Atomics.store(this.#block.words, HAS_HANDLES + 1 - this.#side, 1);
     }
+    this.#hasAsked = true;
     return parcel.append(TRAILERS[form]);
   }
 
@@ -244,7 +247,7 @@ export class PipeEnd {
    * @throws {EofError} If there is none, and nobody has the other end.
    */
   receive<T>(read: Read<T>, options: WaitOptions): Promise<Received<T>> {
-    return this.#inlet.wait(this.#receiving(read), options);
+    return this.#inlet.wait(this.#receiving(read), options, this.#hasAsked);
   }
 
   /** The same, blocking the thread. */
@@ -275,6 +278,7 @@ export class PipeEnd {
     }
     let outcome: T | typeof REFUSED | typeof NOT_YET = NOT_YET;
     this.#in.tryTake((message) => {
+      this.#hasAsked = false;
       const payload = message.subarray(0, -1);
       const form = message.at(-1) === BYTES ? "bytes" : "value";
       outcome = read(payload, form);

@@ -61,11 +61,14 @@ export class Turns {
    *
    * @param attempt What to try.
    * @param options How long to wait.
+   * @param isEager Whether it is likely to be over soon.
+   * @default isEager {false}
    * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
    */
   async wait<T>(
     attempt: Attempt<T>,
     options: WaitOptions,
+    isEager = false,
   ): Promise<T | typeof TIMED_OUT> {
     const timeout = checkedTimeout(options.timeout);
     options.signal?.throwIfAborted();
@@ -76,7 +79,7 @@ export class Turns {
     const turn: Turn = { attempt, outcome: undefined };
     this.#line.add(turn);
     let outcome: T | typeof TIMED_OUT;
-    this.#waiting.beEager(true);
+    if (isEager) this.#waiting.beEager(true);
     try {
       outcome = await this.#waiting.wait<T>(
         this.#keys,
@@ -88,7 +91,7 @@ export class Turns {
       if (!turn.outcome) throw error;
       return settled(turn.outcome);
     } finally {
-      this.#waiting.beEager(false);
+      if (isEager) this.#waiting.beEager(false);
       this.#line.delete(turn);
     }
     return outcome === TIMED_OUT && turn.outcome

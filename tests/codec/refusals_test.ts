@@ -222,9 +222,11 @@ Deno.test("encode() is not deceived by another prototype", () => {
     (function* () {})(),
     new Map().keys(),
     new Set().values(),
-    (function (..._: unknown[]) {
-      return arguments;
-    })(),
+    ...[[], [1]].map((args) =>
+      (function (..._: unknown[]) {
+        return arguments;
+      })(...args)
+    ),
   ];
   const taken = [
     new Date(0),

@@ -5,7 +5,9 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import * as frontDoor from "../../mod.ts";
 import {
+  Context,
   getAllStartMethods,
   getContext,
   getStartMethod,
@@ -266,6 +268,45 @@ for (const door of [LIBRARY, FRONT_DOOR]) {
     }
   });
 }
+
+contract("CTX-09 Context has what the front door has", (ctx) => {
+  const own = [
+    ...Object.getOwnPropertyNames(Context.prototype),
+    ...Object.keys(ctx),
+  ].filter((name) => name !== "constructor");
+  assert(own.length > 20, own.join());
+  const missing = own.filter((name) => !(name in frontDoor));
+  assertEquals(missing, []);
+  for (const name of own) {
+    const member = (ctx as unknown as Record<string, unknown>)[name];
+    assertEquals(typeof member, "function", name);
+  }
+});
+
+once("CTX-09 the front door has no more than it should", () => {
+  const names = Object.keys(frontDoor);
+  for (const name of ["SUBDEBUG", "SUBWARNING", "default", "complete"]) {
+    assert(!names.includes(name), name);
+  }
+  assertEquals(names.filter((name) => name.startsWith("_")), []);
+});
+
+once("CTX-11 each room exports what it declares", async () => {
+  const rooms = [
+    "codec",
+    "contexts",
+    "memory",
+    "network",
+    "pool",
+    "primitives",
+  ];
+  for (const room of rooms) {
+    const exports = await import(`../../${room}/mod.ts`);
+    const names = Object.keys(exports);
+    assert(names.length > 0, room);
+    assertEquals(names.filter((name) => exports[name] === undefined), [], room);
+  }
+});
 
 contract(
   "CTX-12 a module that uses a queue while it is imported",

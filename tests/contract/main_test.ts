@@ -15,8 +15,10 @@ function squares(method: string, door = FRONT_DOOR): string {
     import { getContext } from "${door}";
     export function f(x: number): number { return x * x; }
     if (import.meta.main) {
-      await using pool = new (getContext("${method}").Pool)(2);
+      const pool = new (getContext("${method}").Pool)(2);
       console.log("${method} ->", await pool.mapAsync(f, [1, 2, 3]));
+      pool.close();
+      await pool.join();
     }
   `;
 }
@@ -92,15 +94,14 @@ contract("MAIN-02 a main module with a top-level await", async (ctx) => {
     const two = await Promise.resolve(2);
     export function f(x: number): number { return x ** two; }
     if (import.meta.main) {
-      const process = new (getContext("${method}").Process)({
-        target: (await import("./main.ts")).f as never,
-        args: [3],
-      });
-      await using pool = new (getContext("${method}").Pool)(2);
+      const pool = new (getContext("${method}").Pool)(2);
       console.log("${method} ->", await pool.mapAsync(f, [1, 2, 3]));
+      pool.close();
+      await pool.join();
     }
   `);
   assertEquals(end.stdout, `${method} -> [ 1, 4, 9 ]\n`, describeEnd(end));
+  assertEquals(end.stderr, "");
 });
 
 contract("MAIN-02 a function of a test module, in deno test", async (ctx) => {
@@ -115,8 +116,10 @@ contract("MAIN-02 a function of a test module, in deno test", async (ctx) => {
         import { getContext } from "${FRONT_DOOR}";
         export function f(x: number): number { return x * x; }
         Deno.test("squares", async () => {
-          await using pool = new (getContext("${method}").Pool)(2);
+          const pool = new (getContext("${method}").Pool)(2);
           const squares = await pool.mapAsync(f, [1, 2, 3]);
+          pool.close();
+          await pool.join();
           if (String(squares) !== "1,4,9") throw new Error(String(squares));
         });
       `,
@@ -127,6 +130,45 @@ contract("MAIN-02 a function of a test module, in deno test", async (ctx) => {
   assertEquals(end.code, 0, describeEnd(end));
   assertMatch(end.stdout, /1 passed/);
 });
+
+contract(
+  "Process and Queue leave nothing for Deno's sanitizers",
+  async (ctx) => {
+    const end = await runProgram("", {
+      files: {
+        "sanitized_test.ts": `
+        import { getContext } from "${FRONT_DOOR}";
+        const ctx = getContext("${ctx.getStartMethod()}");
+        // The C library is opened once, and stays open: before the first test.
+        new ctx.Lock();
+        export async function echo(inbox, outbox) {
+          for (let i = 0; i < 3; i++) await outbox.put(await inbox.get());
+        }
+        for (let run = 0; run < 3; run++) {
+          Deno.test("run " + run, async () => {
+            const [inbox, outbox] = [new ctx.Queue(), new ctx.Queue()];
+            const process = new ctx.Process({
+              target: echo,
+              args: [inbox, outbox],
+            });
+            process.start();
+            for (let i = 0; i < 3; i++) {
+              await inbox.put(i);
+              if (await outbox.get() !== i) throw new Error("not " + i);
+            }
+            await outbox.get({ timeout: 1 }).catch(() => {});
+            await process.join();
+          });
+        }
+      `,
+      },
+      flags: ["test", "-A", "--no-check", "."],
+      main: null,
+    });
+    assertEquals(end.code, 0, describeEnd(end));
+    assertMatch(end.stdout, /3 passed/);
+  },
+);
 
 contract("MAIN-02 a program without a module of its own", async (ctx) => {
   const text = `
@@ -190,6 +232,29 @@ contract("MAIN-01 a program without a guard is no fork bomb", async (ctx) => {
   assertEquals(end.stderr.match(/bootstrapping phase/g)!.length, 1);
   assertEquals(end.left, []);
 });
+
+contract(
+  "MAIN-01 nor is one that only sends a function of its own",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+    import { getContext } from "${FRONT_DOOR}";
+    import { call } from "./call.ts";
+    export function fn() { console.log("123"); }
+    const { Process } = getContext("${ctx.getStartMethod()}");
+    const process = new Process({ target: call, args: [fn] });
+    process.start();
+    await process.join();
+    Deno.exit(process.exitCode!);
+  `,
+      { files: { "call.ts": "export function call(fn) { fn(); }" } },
+    );
+    assertEquals(end.code, 1, describeEnd(end));
+    assertEquals(end.stdout, "");
+    assertMatch(end.stderr, /RuntimeError.*bootstrapping phase/s);
+    assertEquals(end.left, []);
+  },
+);
 
 contract("MAIN-03 two grandchildren fill and drain one queue", async (ctx) => {
   const end = await runProgram(`

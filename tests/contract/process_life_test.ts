@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Client } from "../../network/mod.ts";
+import type { Address } from "../../network/mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/leftovers.ts";
@@ -7,6 +9,7 @@ import { isRunning } from "../_support/proc.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 import { startProgram } from "../_support/program.ts";
 import {
+  answerSignalled,
   closeSelf,
   countFiles,
   denoExit,
@@ -17,6 +20,7 @@ import {
   hearSignal,
   leaveChildren,
   leaveTimers,
+  listenSignalled,
   listFiles,
   poolInChild,
   queueInChild,
@@ -29,7 +33,10 @@ import {
   stay,
 } from "../fixtures/targets.ts";
 
+/** How many children run side by side. */
 const MANY = 5;
+/** More than the system keeps of what is on its way. */
+const LARGE_BYTES = 4 * 1024 * 1024;
 
 contract(
   "PROC-06 ParentProcess.join() hears of the parent's end",
@@ -202,6 +209,9 @@ contract("PROC-26 Deno.exit() and Deno.exitCode in a child", async (ctx) => {
       [denoExit, 0, 0],
       [denoExit, 3, 3],
       [denoExit, 200, 200],
+      [denoExit, 256, 0],
+      [denoExit, 300, 44],
+      [denoExit, -1, 255],
       [setExitCode, 7, 7],
     ] as const
   ) {
@@ -327,6 +337,51 @@ contract(
     for (const socket of sockets) assert(!theirs.includes(socket), socket);
   },
   { methods: ["spawn"] },
+);
+
+contract(
+  "PROC-33 signals do not disturb a connection",
+  async (ctx) => {
+    const [ours, theirs] = ctx.Pipe();
+    const process = new ctx.Process({
+      target: answerSignalled,
+      args: [theirs, LARGE_BYTES],
+    });
+    process.start();
+    theirs.close();
+    assertEquals(await ours.recv(), "ready");
+    Deno.kill(process.pid!, "SIGUSR1");
+    await ours.send(1234);
+    assertEquals(await ours.recv(), 1234);
+    Deno.kill(process.pid!, "SIGUSR1");
+    assertEquals((await ours.recvBytes()).byteLength, LARGE_BYTES);
+    await process.join();
+    assertEquals(process.exitCode, 0);
+    ours.close();
+  },
+  { methods: ["spawn"], sharesObjects: true },
+);
+
+contract(
+  "PROC-34 a signal does not disturb a listener",
+  async (ctx) => {
+    const [ours, theirs] = ctx.Pipe();
+    const process = new ctx.Process({
+      target: listenSignalled,
+      args: [theirs],
+    });
+    process.start();
+    theirs.close();
+    const address = await ours.recv() as Address;
+    Deno.kill(process.pid!, "SIGUSR1");
+    const client = await Client(address);
+    assertEquals(await client.recv(), "welcome");
+    await process.join();
+    assertEquals(process.exitCode, 0);
+    client.close();
+    ours.close();
+  },
+  { methods: ["spawn"], sharesObjects: true },
 );
 
 contract(
@@ -510,6 +565,97 @@ contract(
     }
   },
 );
+
+contract(
+  "Process that is a daemon keeps the program while it is joined",
+  async (ctx) => {
+    const method = ctx.getStartMethod();
+    for (
+      const waiting of [
+        "await process.join()",
+        "(await ctx.wait([process.sentinel])).length === 1",
+        "await process.join({ timeout: 30_000 })",
+      ]
+    ) {
+      const end = await runProgram(`
+      import { getContext } from "${LIBRARY}";
+      if (import.meta.main) {
+        const ctx = getContext("${method}");
+        const process = new ctx.Process({
+          target: ctx.sleep,
+          args: [100],
+          daemon: true,
+        });
+        process.start();
+        console.log(${waiting});
+      }
+    `);
+      assertEquals(end.stdout, "true\n", describeEnd(end));
+      assertEquals(end.stderr, "");
+    }
+  },
+);
+
+contract(
+  "Process that is a daemon does not keep the program by itself",
+  async (ctx) => {
+    const end = await runProgram(`
+    import { getContext } from "${LIBRARY}";
+    if (import.meta.main) {
+      const { Process, sleep } = getContext("${ctx.getStartMethod()}");
+      const process = new Process({ target: sleep, args: [1e9], daemon: true });
+      process.start();
+      console.log(await process.join({ timeout: 1 }), process.isAlive());
+    }
+  `);
+    assertEquals(end.stdout, "false true\n", describeEnd(end));
+    assertEquals(end.code, 0);
+    assertEquals(end.left, []);
+  },
+);
+
+contract("LESSON-42 a child says whom it waits for", async (ctx) => {
+  const end = await runProgram(`
+    import { getContext } from "${LIBRARY}";
+    import { logToStderr } from "${import.meta.resolve("../../logging.ts")}";
+    export async function child(method: "spawn") {
+      const { Process, sleep } = getContext(method);
+      new Process({ target: sleep, args: [1e9], daemon: true, name: "daemon" })
+        .start();
+      new Process({ target: sleep, args: [50], name: "grandchild" }).start();
+    }
+    if (import.meta.main) {
+      logToStderr("INFO");
+      const method = "${ctx.getStartMethod()}";
+      const process = new (getContext(method).Process)({
+        target: child,
+        args: [method],
+        name: "child",
+      });
+      process.start();
+      await process.join();
+    }
+  `);
+  const lines = end.stderr.trim().split("\n").filter((line) =>
+    line.startsWith("[INFO/child]")
+  );
+  assertEquals(lines, [
+    "[INFO/child] child process calling self.run()",
+    "[INFO/child] process shutting down",
+    "[INFO/child] calling terminate() for daemon daemon",
+    // It may take a moment to be gone.
+    ...lines.filter((line) => line.endsWith("join() for process daemon")),
+    "[INFO/child] calling join() for process grandchild",
+    "[INFO/child] process exiting with exitcode 0",
+  ], describeEnd(end));
+});
+
+contract("Process.run() runs the target here, if it is called here", (ctx) => {
+  const process = new ctx.Process({ target: Math.max, args: [1, 3, 2] });
+  assertEquals(process.run(), 3);
+  assertEquals(new ctx.Process().run(), undefined);
+  assertEquals(process.isAlive(), false);
+});
 
 contract(
   "LESSON-65 a thread that closes itself ends",

@@ -97,7 +97,16 @@ export class World {
    */
   start(role: string, ...args: unknown[]): Child {
     const handle = this.arena.invite();
-    const orders: Orders = { handle, role, args };
+    return this.#launch({ handle, role, args, isStoppable: true });
+  }
+
+  /** Starts one that only what it does keeps alive; it cannot be killed. */
+  startFrail(role: string, ...args: unknown[]): Child {
+    const handle = this.arena.invite();
+    return this.#launch({ handle, role, args, isStoppable: false });
+  }
+
+  #launch(orders: Orders): Child {
     return this.kind === "spawn"
       ? this.#startProcess(orders)
       : this.#startThread(orders);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Arena } from "../../memory/mod.ts";
+import { libc } from "../../memory/_libc.ts";
 import * as at from "../../memory/layout.ts";
 import { dieAt, Fate, fated } from "./fixtures/fate.ts";
 import { assertHeapWhole, eachKind, seeded, tableOf } from "./_world.ts";
@@ -190,16 +191,20 @@ eachKind(
 eachKind(
   "Heap.free() clears large blocks where a sandbox forbids to give pages back",
   ({ arena }) => {
-    // As `fallocate` on a file that is not one of memory.
-    const { offset, bytes } = { offset: arena.heap.allocate(MIB), bytes: MIB };
-    arena.bytes(offset, bytes).fill(7);
-    arena.memory.discard(offset, bytes - 1);
-    arena.memory.discard(offset + bytes - PAGE, PAGE);
-    assertEquals(
-      arena.bytes(offset, bytes).findIndex((byte) => byte !== 0),
-      -1,
-    );
-    arena.heap.free(offset, bytes);
+    const symbols = libc() as { fallocate: (...args: unknown[]) => number };
+    const { fallocate } = symbols;
+    symbols.fallocate = () => -1;
+    try {
+      const offset = arena.heap.allocate(MIB);
+      arena.bytes(offset, MIB).fill(7);
+      arena.heap.free(offset, MIB);
+      assertEquals(arena.heap.allocate(MIB), offset);
+      const dirty = arena.bytes(offset, MIB).findIndex((byte) => byte !== 0);
+      assertEquals(dirty, -1);
+      arena.heap.free(offset, MIB);
+    } finally {
+      symbols.fallocate = fallocate;
+    }
   },
   ["spawn"],
 );

@@ -564,8 +564,34 @@ eachKind(
   },
 );
 
+/** Long enough for a program that nothing keeps alive to end. */
+const IDLE_MS = 300;
+
+eachKind(
+  "Waiting.wait() keeps its participant alive as long as it lasts",
+  async (world) => {
+    const { offset, permits } = newPermits(world);
+    const { offset: doneOffset, gate } = world.gate();
+    const child = world.startFrail(
+      "waiting#takeOne",
+      offset,
+      doneOffset,
+      "async",
+    );
+    await until(
+      () => world.arena.participants.load(child.token, at.S_SLEEPING) === 1,
+      "it sleeps",
+    );
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+    assertEquals(world.children.size, 1, "it has ended");
+    permits.release();
+    await child.finished();
+    assertEquals(gate.value, 1);
+  },
+);
+
 for (const kind of ["worker", "spawn"]) {
-  Deno.test(`Waiting.wait() keeps its program alive, and only as long as it lasts (${kind})`, async () => {
+  Deno.test(`Waiting.wait() lets its program go when it is over (${kind})`, async () => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "run",

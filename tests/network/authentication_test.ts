@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { setSink } from "../../_log.ts";
 import { AuthKey } from "../../contexts/authkey.ts";
-import { AuthenticationError, ProcessError } from "../../errors.ts";
+import { AuthenticationError, EofError, ProcessError } from "../../errors.ts";
 import { Secret } from "../../network/_secret.ts";
 import {
   answerChallenge,
@@ -300,18 +300,41 @@ for (const digest of ["sha256", "md5"] as const) {
   });
 }
 
-Deno.test("LESSON-45 a listener does not answer what listeners ask", async () => {
+// The questions below were asked by other programs: nobody here waits for them.
+
+Deno.test("LESSON-45 a client answers no client, also of another program", async () => {
+  using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = server.addr as Deno.NetAddr;
+  for (
+    const [origin, isAnswered] of [["deno-mpL", true], ["deno-mpC", false]]
+  ) {
+    const connecting = assertRejects(
+      () => Client({ port }, { authkey: KEY }),
+      isAnswered ? EofError : AuthenticationError,
+    );
+    using peer = await RawPeer.accept(server);
+    await peer.writeMessage(`#CHALLENGE#{sha256}${origin}${"n".repeat(32)}`);
+    assertEquals(await peer.readMessage() !== null, isAnswered);
+    peer[Symbol.dispose]();
+    await connecting;
+  }
+});
+
+Deno.test("LESSON-45 a listener answers no listener, also of another program", async () => {
   using listener = new Listener(undefined, { authkey: KEY });
-  using other = await RawPeer.connect(listener.address);
-  const question = (await other.readMessage())!;
-  // Somebody who has the key, but reflects: must not be answered all the same.
-  using peer = await RawPeer.connect(listener.address);
-  const challenge = (await peer.readMessage())!.subarray("#CHALLENGE#".length);
-  const mac = await new Secret(KEY).mac("sha256", challenge);
-  await peer.writeMessage(Uint8Array.of(...ascii("{sha256}"), ...mac));
-  assertEquals(text(await peer.readMessage()), "#WELCOME#");
-  await peer.writeMessage(question);
-  assertEquals(await peer.readMessage(), null);
+  for (
+    const [origin, isAnswered] of [["deno-mpC", true], ["deno-mpL", false]]
+  ) {
+    using peer = await RawPeer.connect(listener.address);
+    const challenge = (await peer.readMessage())!.subarray(
+      "#CHALLENGE#".length,
+    );
+    const mac = await new Secret(KEY).mac("sha256", challenge);
+    await peer.writeMessage(Uint8Array.of(...ascii("{sha256}"), ...mac));
+    assertEquals(text(await peer.readMessage()), "#WELCOME#");
+    await peer.writeMessage(`#CHALLENGE#{sha256}${origin}${"n".repeat(32)}`);
+    assertEquals(await peer.readMessage() !== null, isAnswered);
+  }
   await assertRejects(
     () => listener.accept(),
     AuthenticationError,

@@ -261,9 +261,6 @@ contract("LESSON-14 so does one that ends its process", async (ctx) => {
 contract(
   "LESSON-14 a module that cannot be loaded is told as the cause",
   async (ctx) => {
-    (globalThis as { isTestOfBrokenModule?: boolean }).isTestOfBrokenModule =
-      true;
-    const { unreachable } = await import("../fixtures/pool_broken.ts");
     const pool = new ctx.Pool({ processes: 2, initializer: unreachable });
 
     await assertRejects(

@@ -60,14 +60,17 @@ contract(
         i * i,
       );
     }
-    const waits = SharedGate.in(ctx);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
     await using slow = new ctx.Pool({
       processes: 1,
       initializer: work.initializeAfter,
-      initArgs: [waits, waits],
+      initArgs: [here, go],
     });
     const late = slow.applyAsync(work.square, [3], { timeout: 50 });
-    assertEquals(await late.wait({ timeout: 150 }), true); // it waits for itself
+    await here.reaches(1, "the worker is still starting");
+    assertEquals(await late.wait({ timeout: 100 }), false);
+    go.set();
     assertEquals(await late, 9);
   },
 );

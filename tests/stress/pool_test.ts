@@ -14,13 +14,17 @@ import * as work from "../fixtures/pool_targets.ts";
 const ROUNDS = 200;
 /** As many rounds of them in one test: each has a limit of its own. */
 const ROUNDS_PER_TEST = 50;
+/** Pools that are closed, each with several generations of workers. */
+const CLOSED_ROUNDS = 8;
 /** Tasks of each. */
 const TASKS_PER_ROUND = 50;
 /** The latest moment to terminate, in milliseconds: most have begun by then. */
 const LATEST_MS = 60;
 /** Tasks of the test with murders. */
 const MANY_TASKS = 10_000;
-/** Milliseconds between two of them. */
+/** How long each works, in milliseconds. */
+const TASK_MS = 0.1;
+/** Milliseconds between two murders. */
 const MURDER_EVERY_MS = 50;
 /** Tasks of the tests with one death. */
 const SOME_TASKS = 100;
@@ -61,7 +65,7 @@ for (let part = 1; part <= ROUNDS / ROUNDS_PER_TEST; part++) {
 }
 
 contract("LESSON-20 close() at any moment finishes all", async (ctx) => {
-  for (let round = 0; round < ROUNDS_PER_TEST; round++) {
+  for (let round = 0; round < CLOSED_ROUNDS; round++) {
     const pool = new ctx.Pool({ processes: 2, maxTasksPerChild: 20 });
     const results = Array.from(
       { length: TASKS_PER_ROUND },
@@ -84,12 +88,12 @@ contract(
     await pool.ready;
     const results = Array.from(
       { length: MANY_TASKS },
-      (_, i) => pool.applyAsync(work.spin, [i, 0.2]),
+      (_, i) => pool.applyAsync(work.spin, [i, TASK_MS]),
     );
     let murders = 0;
     const murderer = setInterval(() => {
       const names = pool.statistics().workers
-        .filter(({ state }) => state === "busy" || state === "idle")
+        .filter(({ tasks, state }) => tasks > 0 && state !== "leaving")
         .map(({ name }) => name);
       const victims = ctx.activeChildren().filter((child) =>
         names.includes(child.name)
