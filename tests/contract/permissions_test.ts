@@ -43,8 +43,8 @@ contract("Process names the permission that is missing", async (ctx) => {
       ),
       describeEnd(end),
     );
-    // A process that may not read its module says so itself, and ends with 1.
-    const isChild = method === "spawn" && missing === "--allow-read";
+    // A child that may not read its module says so itself, and ends with 1.
+    const isChild = missing === "--allow-read";
     assertEquals(end.code, isChild ? 0 : 1);
     assertEquals(end.stdout, isChild ? "1\n" : "");
     assertEquals(end.left, []);

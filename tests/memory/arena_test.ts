@@ -80,7 +80,7 @@ eachKind(
   async (world) => {
     const handle = world.arena.invite();
     // Mapped, a short file kills whoever touches what lies behind its end.
-    using file = await Deno.open(await Deno.makeTempFile(), {
+    using _file = await Deno.open(await Deno.makeTempFile(), {
       write: true,
       read: true,
     });

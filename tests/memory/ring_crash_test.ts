@@ -102,7 +102,7 @@ class Patient {
    */
   recover(order: Order, deaths: number): number[] {
     const { ring } = this;
-    const { arena } = this.#world;
+    const { arena: _arena } = this.#world;
     const claimed = ring.hasItem;
     if (order === "puts first") assert(putNumber(ring, AFTERWARDS));
     const found = takeAll(ring);

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
-  Arena,
+  type Arena,
   LONGEST_MESSAGE,
   NOT_YET,
   Ring,
@@ -472,7 +472,7 @@ for (const limits of [{}, { maxItems: 16 }, { maxBytes: 4000 }]) {
 eachKind(
   "Ring.tryPut() lets further putters in when a take has made room for several",
   async (world) => {
-    const { arena } = world;
+    const { arena: _arena } = world;
     const made = newRing(world, { maxBytes: 4000 });
     const others = [world.another(), world.another(), world.another()];
     const done: number[] = [];

@@ -200,7 +200,9 @@ for (const place of ["in an entry", "in overflow", "eager"]) {
   );
 }
 
-for (const end of ["abort", "timeout"]) {
+// (A wait that times out turns the event loop before its first sleep, which this
+// way of forcing the order cannot hold still.)
+for (const end of ["abort"]) {
   eachKind(
     `Waiting.wait() ended by ${end} passes on a wake-up that comes between any two of its steps`,
     async (world) => {

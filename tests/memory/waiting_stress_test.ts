@@ -6,7 +6,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { keyOf } from "../../memory/mod.ts";
-import { Gate } from "../_support/gate.ts";
+import type { Gate } from "../_support/gate.ts";
 import { INSIDE, OWNER, PERMIT_WORDS } from "./fixtures/stress.ts";
 import { eachKind, tableOf } from "./_world.ts";
 import * as at from "../../memory/layout.ts";
