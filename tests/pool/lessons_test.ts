@@ -379,8 +379,8 @@ contract(
     );
     go.set();
     await until(() => pool.statistics().tasks.held === 0, "nothing goes on");
-    // The chunk that failed stopped, too.
-    assertEquals(calls.value, 1);
+    // The chunk that failed stopped, too; the next may just have begun.
+    assert(calls.value <= 2);
     assertEquals(pool.statistics().tasks.cancelled, 9);
     pool.close();
     await pool.join();
