@@ -15,6 +15,9 @@
  * @module
  */
 import { applyLogState, log, setProcessNameSource } from "../_log.ts";
+// Whatever the child's own modules import: handles of all kinds may be among its
+// arguments, and each kind is known only once its module is loaded.
+import "../primitives/mod.ts";
 import { setDefaultKind } from "../primitives/block.ts";
 import { identity } from "../primitives/identity.ts";
 import type { Arena } from "../memory/mod.ts";

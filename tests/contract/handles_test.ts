@@ -1,0 +1,20 @@
+import { assertEquals } from "@std/assert";
+import { contract } from "../_support/contract.ts";
+import { answerTwice } from "../fixtures/plain.ts";
+
+contract(
+  "Process hands a connection to a module that does not import the package",
+  async (ctx) => {
+    const [here, there] = ctx.Pipe<number>();
+    const process = new ctx.Process({ target: answerTwice, args: [there] });
+    process.start();
+    there.close();
+    await here.send(21);
+    assertEquals(await here.recv({ timeout: 20_000 }), 42);
+    await process.join();
+    assertEquals(process.exitCode, 0);
+    here.close();
+  },
+  // What the child held of the pipe is given back with the program only.
+  { sharesObjects: true },
+);
