@@ -16,6 +16,7 @@
  */
 import { S_PARENT, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
+import { dropBirth } from "./birth.ts";
 
 /** Milliseconds between two looks at adopted processes. */
 const ORPHAN_LOOK_MS = 250;
@@ -66,7 +67,7 @@ export function watch(arena: Arena, token: number, pid: number): () => void {
 }
 
 /**
- * Buries an ended child.
+ * Buries an ended child, and frees the record it was started with.
  *
  * @param arena Its arena.
  * @param token Its token.
@@ -77,6 +78,7 @@ export function reap(arena: Arena, token: number): void {
   const heirs = participants.alive().filter((other) =>
     participants.load(other, S_PARENT) === token
   );
+  dropBirth(arena, token);
   arena.bury(token);
   for (const heir of heirs) {
     const wasThread = arena.kind === "worker" ||

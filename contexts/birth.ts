@@ -10,6 +10,10 @@
  * The two are separate messages because the facts say which modules to load, and
  * only then can the arguments be decoded: their classes come from those modules.
  *
+ * The record is freed by whoever sees to the child's end. Only a large one is freed
+ * by the child once it has read it: a child that is killed while it does so takes
+ * the block with it, and most are killed while they start.
+ *
  * Runs in the parent (writing) and in the child (reading).
  *
  * @module
@@ -65,6 +69,8 @@ export interface Birth {
 
 /** Words in front of the two messages: their lengths. */
 const HEAD_BYTES = 8;
+/** A record of this size is not kept for the life of the child. */
+const LARGE_BYTES = 64 * 1024;
 
 /**
  * Lays the record down for a child that is about to start.
@@ -107,7 +113,7 @@ export function writeBirth(
 export interface Read {
   /** The facts. */
   readonly birth: Birth;
-  /** Decodes the arguments, then frees the record. */
+  /** Decodes the arguments, after which the record may be freed. */
   readArgs(): Arrival;
 }
 
@@ -129,14 +135,14 @@ export function readBirth(arena: Arena): Read {
     readArgs: () => {
       const at = offset + HEAD_BYTES + factsLength;
       const arrival = fromMessage(arena.bytes(at, argsLength));
-      dropBirth(arena, arena.me);
+      if (argsLength >= LARGE_BYTES) dropBirth(arena, arena.me);
       return arrival;
     },
   };
 }
 
 /**
- * Frees the record of a child, if it has not done so itself.
+ * Frees the record of a child, if that has not been done.
  *
  * @param arena Where it was born.
  * @param token The child's token.

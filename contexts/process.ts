@@ -13,7 +13,7 @@ import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { toMessage } from "../primitives/wire.ts";
 import { AuthKey } from "./authkey.ts";
-import { dropBirth, writeBirth } from "./birth.ts";
+import { writeBirth } from "./birth.ts";
 import { children, current, nextIdentity } from "./current.ts";
 import { exitCodeText } from "./exit_code.ts";
 import { listenForEnd } from "./exit.ts";
@@ -254,7 +254,6 @@ export class Process<A extends unknown[] = unknown[]> {
       this.#exitCode = ending.exitCode;
       this.#endSignal = ending.signal;
       children.delete(this);
-      dropBirth(child.arena, child.token);
       reap(child.arena, child.token);
       this.#internal.onEnd?.(this);
       this.#exited.resolve(ending.exitCode);
@@ -526,7 +525,6 @@ export class Process<A extends unknown[] = unknown[]> {
         : arena.participants.load(token, S_IDENT);
       return { launched, arena, token, ident };
     } catch (error) {
-      dropBirth(arena, token);
       reap(arena, token);
       throw error;
     }

@@ -59,11 +59,18 @@ export class Arena {
     this.waiting = new Waiting(header, memory, this.participants, this.me);
   }
 
-  /** Creates an arena; the caller is its first participant. */
-  static create(kind: MemoryKind): Arena {
+  /**
+   * Creates an arena; the caller is its first participant.
+   *
+   * @param kind Of which memory.
+   * @param maxBytes The largest size to reserve. A process has room for about
+   * 2000 mappings of the default size, which is little for tests only.
+   * @default maxBytes {Infinity}
+   */
+  static create(kind: MemoryKind, maxBytes: number = Infinity): Arena {
     const memory = kind === "spawn"
-      ? ProcessMemory.create()
-      : ThreadMemory.create();
+      ? ProcessMemory.create(maxBytes)
+      : ThreadMemory.create(maxBytes);
     memory.commit(at.HEAP_BYTE);
     const header = memory.words(0, at.H_FREE);
     header[at.H_MAGIC] = at.MAGIC;

@@ -67,9 +67,14 @@ export interface Memory {
  * The sizes to reserve, largest first. 64 GiB of addresses cost nothing; a
  * system that limits address space (`ulimit -v`) gets what it allows.
  */
-export const RESERVATIONS: readonly number[] = [36, 34, 32, 30, 28].map(
+const RESERVATIONS: readonly number[] = [36, 34, 32, 30, 28].map(
   (bits) => 2 ** bits,
 );
+
+/** Which of {@linkcode RESERVATIONS} to try. */
+export function reservations(maxBytes: number): readonly number[] {
+  return RESERVATIONS.filter((bytes) => bytes <= maxBytes);
+}
 
 /** A nap for the losers of a short race, on a word nobody else knows. */
 const NAP: Int32Array = new Int32Array(new SharedArrayBuffer(4));

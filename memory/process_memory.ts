@@ -24,7 +24,7 @@ import { cString, errno, libc, SYS_FUTEX } from "./_libc.ts";
 import type { Libc } from "./_libc.ts";
 import { WINDOW_BYTES } from "./layout.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
-import { RESERVATIONS } from "./memory.ts";
+import { reservations } from "./memory.ts";
 
 const MFD_CLOEXEC = 1;
 const O_RDWR = 2;
@@ -89,8 +89,8 @@ export class ProcessMemory implements Memory {
     this.byteLength = byteLength;
   }
 
-  /** Reserves a new range. */
-  static create(): ProcessMemory {
+  /** Reserves a new range of `maxBytes` at most. */
+  static create(maxBytes: number): ProcessMemory {
     const symbols = libc();
     const fd = symbols.memfd_create(
       cString("multiprocessing"),
@@ -100,7 +100,7 @@ export class ProcessMemory implements Memory {
       throw new Error(`Cannot create shared memory: error ${errno()}`);
     }
     let refusal: unknown;
-    for (const byteLength of RESERVATIONS) {
+    for (const byteLength of reservations(maxBytes)) {
       try {
         if (symbols.ftruncate(fd, BigInt(byteLength)) !== 0) {
           throw new RangeError(`Cannot reserve memory: error ${errno()}`);

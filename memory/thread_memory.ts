@@ -10,7 +10,7 @@
  * @module
  */
 import type { Memory, MemoryHandle } from "./memory.ts";
-import { RESERVATIONS } from "./memory.ts";
+import { reservations } from "./memory.ts";
 
 /** Commit in steps, so that growing is rare: each step is one system call. */
 const COMMIT_STEP = 16 * 1024 * 1024;
@@ -32,10 +32,10 @@ export class ThreadMemory implements Memory {
     this.byteLength = buffer.maxByteLength;
   }
 
-  /** Reserves a new range. */
-  static create(): ThreadMemory {
+  /** Reserves a new range of `maxBytes` at most. */
+  static create(maxBytes: number): ThreadMemory {
     let refusal: unknown;
-    for (const maxByteLength of RESERVATIONS) {
+    for (const maxByteLength of reservations(maxBytes)) {
       try {
         return new ThreadMemory(
           new SharedArrayBuffer(COMMIT_STEP, { maxByteLength }),

@@ -250,6 +250,8 @@ export class Waiting {
       // The last to leave sees that the pending sleep has ended, so that nothing
       // is left of a wait that is over (Deno's test sanitizers look for that).
       if (this.#active === 0) await this.#asleep;
+      // Only now: the end of a thread's sleep does not keep the program alive.
+      if (this.#active === 0) this.#memory.keepAlive(false);
     }
   }
 
@@ -466,7 +468,6 @@ export class Waiting {
       this.#retire(key, line.entry);
     }
     if (--this.#active > 0) return;
-    this.#memory.keepAlive(false);
     // End the pending sleep, or it would keep the program alive.
     if (this.#listening) {
       Atomics.add(this.#words, this.#slot + at.S_BELL, 1);

@@ -4,14 +4,15 @@
  *
  * ```
  *   system's queue --> in hand --> handshake --> onArrival() --> closed by its user
- *                      one socket  HANDSHAKES_MAX at most
- *                                  `------- maxConnections at most -------'
+ *                      one socket  `------- maxConnections at most -------'
  * ```
  *
  * **Nobody holds the door shut.** Somebody who is silent, or sends a byte a second,
- * takes up one place in the handshake until the deadline. When all places are
- * taken and somebody waits, the one who has been at it longest has to go, if that
- * is longer than {@linkcode PATIENCE_MS}: honest clients are done in milliseconds.
+ * takes up one place until the deadline. When all places are taken and somebody
+ * waits, the one who has been at its handshake longest has to go, if that is longer
+ * than a {@linkcode PATIENCE} of the deadline. Honest clients are done in
+ * milliseconds, but not if a thousand come at once on a machine that is busy: so
+ * there is no limit to handshakes of their own, which would be reached by those.
  *
  * **Nothing spins.** If taking a socket fails (no file descriptors left), the next
  * attempt comes after {@linkcode PAUSE_MS}.
@@ -28,10 +29,8 @@ import type { Address } from "./address.ts";
 import { authenticate } from "./authentication.ts";
 import type { Credentials } from "./authentication.ts";
 
-/** Handshakes at a time. */
-const HANDSHAKES_MAX = 512;
-/** How long a handshake may take although others wait for its place. */
-const PATIENCE_MS = 2000;
+/** The part of its time that a handshake has although others wait for its place. */
+const PATIENCE = 1 / 4;
 /** The pause after a socket could not be taken. */
 const PAUSE_MS = 100;
 /** The longest delay a timer takes. */
@@ -147,15 +146,15 @@ export class Doorkeeper {
         await this.#pause(Infinity);
         continue;
       }
-      const leftMs = oldest.since + PATIENCE_MS - performance.now();
+      const patienceMs = PATIENCE * this.#settings.handshakeTimeoutMs;
+      const leftMs = oldest.since + patienceMs - performance.now();
       if (leftMs > 0) await this.#pause(leftMs);
       else this.#expel(oldest, "others waited for its place");
     }
   }
 
   get #isFull(): boolean {
-    return this.#handshakes.size >= HANDSHAKES_MAX ||
-      this.#connections >= this.#settings.maxConnections;
+    return this.#connections >= this.#settings.maxConnections;
   }
 
   async #greet(

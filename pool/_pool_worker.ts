@@ -333,9 +333,16 @@ export class PoolWorker {
     const nowMs = performance.now();
     const eachMs = (nowMs - this.#collectedMs) / answers;
     this.#collectedMs = nowMs;
-    this.#taskMs = (this.#taskMs + eachMs) / 2;
+    // The time includes that of coming back, and the first ones that of loading
+    // their module: what was fast once can be so again.
+    this.#taskMs = Math.min(eachMs, (this.#taskMs + eachMs) / 2);
     const window = Math.ceil(RUNWAY_MS / this.#taskMs);
     this.window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, window));
+  }
+
+  /** Says that it has begun to take orders: its time counts from now. */
+  begin(): void {
+    this.#collectedMs = performance.now();
   }
 
   /** Tells the task it runs that it should stop. */

@@ -699,10 +699,11 @@ export class Scheduler {
   }
 
   #collectFrom(worker: PoolWorker): boolean {
-    let count = 0;
-    while (this.#takeAnswer(worker)) count++;
-    if (count === 0) return false;
-    worker.adapt(count);
+    const before = worker.answered;
+    if (!this.#takeAnswer(worker)) return false;
+    while (this.#takeAnswer(worker));
+    const answers = worker.answered - before;
+    if (answers > 0) worker.adapt(answers);
     this.#retireIfDue(worker);
     watchTime(worker, this.#timeLimitEvents);
     return true;
@@ -712,10 +713,15 @@ export class Scheduler {
     this.#answering = worker;
     if (!worker.takeAnswer(this.#readAnswer)) return false;
     const kind = this.#answerKind;
-    if (kind === READY) this.#checkReady();
+    if (kind === READY) this.#onReady(worker);
     else if (kind === INITIALIZER_FAILED) this.#onInitializerFailed(worker);
     else this.#onAnswer(worker, kind);
     return true;
+  }
+
+  #onReady(worker: PoolWorker): void {
+    worker.begin();
+    this.#checkReady();
   }
 
   // The answer in hand. It is decoded where it lies, and dealt with afterwards:

@@ -185,6 +185,7 @@ class PoolWorkerMain {
 
   /** Says that it takes orders from now on. */
   ready(startupMs: number): void {
+    if (this.#isGone) return;
     this.#lookAtMemory();
     // Never 0, which means that it is not ready.
     Atomics.store(this.#control, C_STARTUP_MS, Math.max(1, startupMs));
@@ -309,6 +310,7 @@ class PoolWorkerMain {
       this.answerThrown(FAILURE, this.#sequence, error);
       return;
     }
+    if (this.#isGone) return;
     await this.#runNow(fn, args, performance.now());
   }
 
@@ -375,10 +377,12 @@ class PoolWorkerMain {
     try {
       value = await result;
     } catch (error) {
+      if (this.#isGone) return;
       this.#end(begunMs);
       this.answerThrown(FAILURE, this.#sequence, error);
       return;
     }
+    if (this.#isGone) return;
     this.#end(begunMs);
     this.#answerValue(value);
   }
@@ -425,6 +429,7 @@ class PoolWorkerMain {
       } catch (error) {
         results.fail(packed(error, this.#arena.kind));
       }
+      if (this.#isGone) return;
     }
     this.#end(begunMs);
     this.#answerChunk(results);

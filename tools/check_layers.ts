@@ -8,8 +8,8 @@
  * - `_file.ts` belongs to its folder and the folders below.
  * - Files do not import each other in a circle: what runs first would depend on
  *   where one enters, and a child enters elsewhere than its parent.
- * - What is published imports `@std/*` and, where {@linkcode NODE_BUILTINS} says
- *   so, `node:*`. Each builtin costs every child its start-up time, hence the
+ * - What is published imports `@std/*` and, where {@linkcode EXTRAS} says so,
+ *   `node:*` or `npm:*`. Each of them costs every child its start-up time, hence the
  *   list. `@std/log` is for `logging.ts` alone, which only `mod.ts` loads at once.
  *
  * Deno itself reads the imports (`deno info --json`), so comments, strings and
@@ -45,6 +45,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "contexts",
     "network",
   ],
+  "progress.ts": [],
   "mod.ts": [
     ...GROUND,
     "logging.ts",
@@ -63,10 +64,12 @@ const MAY_LOAD_LATER: Record<string, string[]> = {
   "_log.ts": ["logging.ts"],
 };
 
-/** The parts of `node:` that a file may load at once. */
-const NODE_BUILTINS: Record<string, string[]> = {
+/** The parts of `node:`, and the libraries of npm, that a file may load at once. */
+const EXTRAS: Record<string, string[]> = {
   "codec/_kinds.ts": ["node:util/types"],
   "primitives/_section.ts": ["node:async_hooks"],
+  // An entry point of its own: no part of the library imports it.
+  "progress.ts": ["npm:cli-progress@^3.12.0", "node:process"],
 };
 
 /** How an import takes effect: at once, when it is reached, or never. */
@@ -225,11 +228,9 @@ function judgePackage({ from, to, kind }: Import): string | null {
       : `Cannot import "${to}" as it is for logging.ts only`;
   }
   if (to.startsWith("@std/")) return null;
-  if (to.startsWith("node:")) {
-    if (kind === "type" || NODE_BUILTINS[from]?.includes(to)) return null;
-    return `Cannot import "${to}" as it is not in NODE_BUILTINS for this file`;
-  }
-  return `Cannot import "${to}" as published files use @std and node: only`;
+  if (EXTRAS[from]?.includes(to)) return null;
+  if (to.startsWith("node:") && kind === "type") return null;
+  return `Cannot import "${to}" as it is not in EXTRAS for this file`;
 }
 
 function roomOf(path: string): string {

@@ -38,6 +38,9 @@ setFlagsFromString("--expose-gc");
 /** Collects garbage at once. */
 export const collectGarbage: () => void = runInNewContext("gc");
 
+/** Whether the last test may have left blocks to be collected. */
+let hasGarbage = false;
+
 /** What there was before a test. */
 export interface Inventory {
   /** Blocks in use, by arena, if they count. */
@@ -50,8 +53,10 @@ export interface Inventory {
 export function inventory(
   { countsBlocks }: { countsBlocks: boolean },
 ): Inventory {
-  // Else what earlier tests left to be collected would be missed in this one.
-  if (countsBlocks) collectGarbage();
+  // What a test that did not count has left to be collected must not come back
+  // while this one counts.
+  if (countsBlocks && hasGarbage) collectGarbage();
+  hasGarbage = !countsBlocks;
   return {
     blocks: countsBlocks ? arenas.map(({ heap }) => heap.blocks) : undefined,
     sharedFiles: new Set(namesIn(SHARED_FILES)),

@@ -130,37 +130,43 @@ contract(
 
 contract("PROC-03 Process passes its arguments on", async (ctx) => {
   const when = new Date(0);
-  for (
-    const arg of [
-      1,
-      "str",
-      [1],
-      [[], {}],
-      { when, big: 2n ** 70n, map: new Map([[1, new Set([-0])]]) },
-      undefined,
-      null,
-      NaN,
-      new Uint8Array([1, 2, 3]),
-    ]
-  ) {
-    const queue = new ctx.Queue(1);
-    const process = new ctx.Process({ target: putInto, args: [queue, arg] });
-    process.start();
-    assertEquals(await queue.get(), arg);
-    await process.join();
-    assertEquals(process.exitCode, 0);
-    queue.close();
+  const args = [
+    1,
+    "str",
+    [1],
+    [[], {}],
+    { when, big: 2n ** 70n, map: new Map([[1, new Set([-0])]]) },
+    undefined,
+    null,
+    NaN,
+    new Uint8Array([1, 2, 3]),
+  ];
+  const queues = args.map(() => new ctx.Queue(1));
+  const processes = args.map((arg, i) =>
+    new ctx.Process({ target: putInto, args: [queues[i]!, arg] })
+  );
+  for (const process of processes) process.start();
+  for (const [i, arg] of args.entries()) {
+    assertEquals(await queues[i]!.get(), arg);
+    await processes[i]!.join();
+    assertEquals(processes[i]!.exitCode, 0);
   }
 }, { sharesObjects: true });
 
 contract("PROC-03 Process passes any number of arguments on", async (ctx) => {
-  const mailbox = Mailbox.in<unknown[]>(ctx);
-  for (const args of [[], [1], [undefined, null], [1, 2, 3, 4, 5, 6, 7]]) {
-    const process = new ctx.Process({ target: echo, args: [mailbox, ...args] });
-    process.start();
-    assertEquals(await mailbox.take("the arguments"), args);
-    await process.join();
-    assertEquals(process.exitCode, 0);
+  const counts = [0, 1, 2, 7];
+  const mailboxes = counts.map(() => Mailbox.in<unknown[]>(ctx));
+  const processes = counts.map((count, i) =>
+    new ctx.Process({
+      target: echo,
+      args: [mailboxes[i]!, ...Array(count).fill(count)],
+    })
+  );
+  for (const process of processes) process.start();
+  for (const [i, count] of counts.entries()) {
+    const args = await mailboxes[i]!.take("the arguments");
+    assertEquals(args, Array(count).fill(count));
+    await processes[i]!.join();
   }
 });
 
@@ -476,20 +482,18 @@ contract("PROC-X1 Process.toString() describes each state", async (ctx) => {
   killed.close();
   assertEquals(String(killed), `<${cls} name='p' parent=${parent} closed>`);
 
-  for (
-    const [code, text] of [[0, "0"], [1, "1"], [7, "7"], [200, "200"]] as const
-  ) {
-    const process = new Process({
-      target: exitWith,
-      args: [code],
-      name: "p",
-      daemon: true,
-    });
-    process.start();
+  const codes = [0, 1, 200];
+  const processes = codes.map((code) =>
+    new Process({ target: exitWith, args: [code], name: "p", daemon: true })
+  );
+  for (const process of processes) process.start();
+  for (const [i, process] of processes.entries()) {
     await process.join();
     assertEquals(
       String(process),
-      `<${cls} name='p' pid=${process.pid} parent=${parent} stopped exitcode=${text} daemon>`,
+      `<${cls} name='p' pid=${process.pid} parent=${parent} stopped exitcode=${
+        codes[i]
+      } daemon>`,
     );
   }
 });

@@ -80,13 +80,10 @@ eachKind(
   async (world) => {
     const handle = world.arena.invite();
     // Mapped, a short file kills whoever touches what lies behind its end.
-    using _file = await Deno.open(await Deno.makeTempFile(), {
-      write: true,
-      read: true,
-    });
-    const entries = Deno.readDirSync("/proc/self/fd");
-    const paths = [...entries].map(({ name }) => [name, link(name)] as const);
-    const [fd, path] = paths.find(([, path]) => path.includes("/tmp/"))!;
+    const path = await Deno.realPath(await Deno.makeTempFile());
+    using _file = await Deno.open(path, { write: true, read: true });
+    const [fd] = [...Deno.readDirSync("/proc/self/fd")]
+      .map(({ name }) => name).filter((name) => link(name) === path);
     assertThrows(
       () =>
         Arena.attach({

@@ -529,6 +529,7 @@ Deno.test("Listener has a silent peer make way when all places are taken", async
   using listener = new Listener(undefined, {
     authkey: KEY,
     maxConnections: 3,
+    handshakeTimeout: 2000,
     onRefusal: (error) => refusals.push(error),
   });
   using stack = new DisposableStack();

@@ -26,9 +26,12 @@ const LIMIT_MS = 60_000;
 /** Event loop turns in which what can happen by itself has happened. */
 const TURNS = 5;
 
+/** Each test maps arenas of its own, and all of them share an address space. */
+const RESERVED_BYTES = 2 ** 32;
+
 // Opens the C library, which stays open: the first test that needs it would seem
 // to leak it.
-Arena.create("spawn");
+Arena.create("spawn", RESERVED_BYTES);
 
 setFlagsFromString("--expose-gc");
 /** Runs the garbage collector. */
@@ -49,7 +52,7 @@ export class SyncWorld {
 
   constructor(kind: MemoryKind) {
     this.kind = kind;
-    this.arena = adopt(Arena.create(kind));
+    this.arena = adopt(Arena.create(kind, RESERVED_BYTES));
   }
 
   /** A class whose objects belong to this world. */

@@ -26,6 +26,7 @@ import {
 } from "../../errors.ts";
 import { adopt } from "../../memory/arenas.ts";
 import type { Arena } from "../../memory/mod.ts";
+import { pack } from "../../primitives/_parcel.ts";
 import type { Connection } from "../../primitives/connection.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
@@ -713,6 +714,15 @@ each(
     );
     d.close();
     await assertRejects(() => c.recv(), EofError);
+
+    // An answer to one receiver, which never got it.
+    const [g, h] = Pipe<unknown>();
+    const other = world.another();
+    const target = { kind: world.kind, token: other.me };
+    assertThrows(() => pack([h, Symbol("no")], target, "answer"));
+    h.close();
+    await assertRejects(() => g.recv(), EofError);
+    world.kill(other);
 
     // A child that never came up because its arguments could not be sent.
     const [e, f] = Pipe<unknown>();

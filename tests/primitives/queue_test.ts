@@ -14,6 +14,8 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   EncodingError,
   ProcessError,
@@ -28,6 +30,7 @@ import { JoinableQueue } from "../../primitives/joinable_queue.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
 import { SimpleQueue } from "../../primitives/simple_queue.ts";
+import { until } from "../_support/gate.ts";
 import { eachKind } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
@@ -40,6 +43,10 @@ const LONG_MS = 30_000;
 const MANY_ITEMS = 100_000;
 const VERY_MANY_ITEMS = 1_000_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
+
+setFlagsFromString("--expose-gc");
+/** Collects what nobody refers to. */
+const collectGarbage = runInNewContext("gc") as () => void;
 
 /** What a test works with. */
 class World {
@@ -479,6 +486,23 @@ each("Queue.get() keeps what getSync() has got for it", async (world) => {
 });
 
 each(
+  "Queue.get() that getSync() has served needs no other wake-up",
+  async (world) => {
+    const queue = new world.Queue<number>();
+    const { args: [theirs], dies } = world.participant(queue);
+    // They wait longest, so that the item wakes them and not us.
+    const other = theirs.get();
+    const mine = queue.get();
+    queue.putNowait(1);
+    assertThrows(() => queue.getSync({ timeout: 0 }), QueueEmptyError);
+    assertEquals(await mine, 1);
+    queue.putNowait(2);
+    assertEquals(await other, 2);
+    dies();
+  },
+);
+
+each(
   "Queue.get() of another participant gets what is passed on",
   async (world) => {
     const queue = new world.Queue<number>();
@@ -712,6 +736,23 @@ each(
   },
 );
 
+each(
+  "Queue loops go on while one that has put waits with them",
+  async (world) => {
+    const queue = new world.Queue<number>();
+    const a = world.participant(queue);
+    const b = world.participant(queue);
+    const loops = [a, b].map(({ args: [theirs] }) => Array.fromAsync(theirs));
+    await a.args[0].put(1);
+    queue.close();
+    assertEquals(await Promise.race([...loops, turn()]), "turn");
+    a.args[0].close();
+    assertEquals((await Promise.all(loops)).flat(), [1]);
+    a.dies();
+    b.dies();
+  },
+);
+
 each("Queue loops count a queue that is in a message", async (world) => {
   const queue = new world.Queue<number>();
   const mail = new world.Queue<typeof queue>();
@@ -921,6 +962,36 @@ each("Queue makes puts wait at maxBytes", async ({ Queue }) => {
   );
   assert(queue.empty());
 });
+
+each("Queue lets small items in when a large one gives up", async (world) => {
+  const queue = new world.Queue<Uint8Array>(0, { maxBytes: 1024 });
+  const { args: [theirs], dies } = world.participant(queue);
+  await queue.put(new Uint8Array(500));
+  await queue.put(new Uint8Array(400));
+  const large = queue.put(new Uint8Array(900), { timeout: SHORT_MS });
+  const small = theirs.put(new Uint8Array(300));
+  // Makes room for the small one, but the large one waits longer and is woken.
+  assertEquals((await queue.get()).byteLength, 500);
+  await assertRejects(() => large, QueueFullError);
+  await small;
+  dies();
+});
+
+each(
+  "Queue that is collected gives its memory back",
+  async ({ Queue, arena }) => {
+    const blocks = arena.heap.blocks;
+    (() => {
+      const queue = new Queue<Uint8Array>();
+      for (let i = 0; i < 100; i++) queue.putNowait(new Uint8Array(10_000));
+      assertGreaterOrEqual(arena.heap.blocks, blocks + 2);
+    })();
+    await until(() => {
+      collectGarbage();
+      return arena.heap.blocks === blocks;
+    }, () => `${arena.heap.blocks - blocks} blocks are given back`);
+  },
+);
 
 each("Queue refuses limits that are none", ({ Queue }) => {
   for (const maxSize of [NaN, 1.5, Infinity]) {

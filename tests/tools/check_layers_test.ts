@@ -147,8 +147,8 @@ Deno.test("checkLayers() refuses packages that users would have to fetch", async
   });
 
   assertEquals(found, [
-    'codec/a.ts:1 Cannot import "npm:msgpackr" as published files use @std and node: only',
-    'codec/b.ts:1 Cannot import "https://example.com/x.ts" as published files use @std and node: only',
+    'codec/a.ts:1 Cannot import "npm:msgpackr" as it is not in EXTRAS for this file',
+    'codec/b.ts:1 Cannot import "https://example.com/x.ts" as it is not in EXTRAS for this file',
     'codec/c.ts:1 Cannot import "@std/assert" as it is for tests and snippets',
   ]);
 });
@@ -174,7 +174,7 @@ Deno.test("checkLayers() refuses node: where it is not listed, types aside", asy
   });
 
   assertEquals(found, [
-    'memory/a.ts:1 Cannot import "node:os" as it is not in NODE_BUILTINS for this file',
+    'memory/a.ts:1 Cannot import "node:os" as it is not in EXTRAS for this file',
   ]);
 });
 

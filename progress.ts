@@ -1,0 +1,239 @@
+/**
+ * Progress on the terminal: a bar while a pool works, and a table of what its
+ * workers did when it is done. An entry point of its own, because it brings a
+ * library along; nothing of this package imports it.
+ *
+ * - **Where:** on standard error, so that the output of a program stays its own.
+ * - **Quiet:** if standard error is no terminal, nothing is drawn.
+ * - **Permissions:** none.
+ *
+ * Runs in the parent.
+ *
+ * @example Watching a pool
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing";
+ * import { ProgressBar } from "@deno-mp/multiprocessing/progress";
+ * import { square } from "./examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new Pool(2);
+ * using bar = new ProgressBar("squares");
+ * const squares = await pool.map(square, [1, 2, 3], {
+ *   onProgress: bar.update,
+ * });
+ * assertEquals(squares, [1, 4, 9]);
+ * ```
+ *
+ * @module
+ */
+// @ts-types="npm:@types/cli-progress@^3.11.6"
+import { SingleBar } from "npm:cli-progress@^3.12.0";
+import process from "node:process";
+import type { PoolStatistics } from "./pool/statistics.ts";
+import type { Progress } from "./pool/options.ts";
+
+/** Options of a {@linkcode ProgressBar}. */
+export interface ProgressBarOptions {
+  /**
+   * Characters of the bar itself.
+   *
+   * @default {30}
+   */
+  width?: number;
+  /**
+   * Takes each drawing, instead of the terminal.
+   *
+   * @default {undefined} standard error, if it is a terminal
+   */
+  draw?: (line: string) => void;
+}
+
+/** What draws, and what ends the drawing. */
+interface Surface {
+  draw(line: string): void;
+  end(): void;
+}
+
+/** Characters of a bar. */
+const WIDTH = 30;
+
+/**
+ * A bar that shows how far a job has come. Its {@linkcode ProgressBar.update} is
+ * what `onProgress` wants.
+ *
+ * @example A line at a time
+ * ```ts
+ * import { ProgressBar } from "@deno-mp/multiprocessing/progress";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const lines: string[] = [];
+ * using bar = new ProgressBar("files", {
+ *   width: 4,
+ *   draw: (line) => lines.push(line),
+ * });
+ * bar.update({ done: 5, failed: 0, total: 10, rate: 2, etaMs: 2500 });
+ * assertEquals(lines, ["files ██░░ 50% 5/10 2.0/s 3 s left"]);
+ * ```
+ */
+export class ProgressBar {
+  readonly #title: string;
+  readonly #width: number;
+  readonly #surface: Surface;
+
+  /**
+   * Draws nothing yet.
+   *
+   * @param title What it is about.
+   * @param options How it looks.
+   */
+  constructor(title = "", options: ProgressBarOptions = {}) {
+    this.#title = title;
+    this.#width = options.width ?? WIDTH;
+    this.#surface = options.draw
+      ? { draw: options.draw, end: () => {} }
+      : terminal();
+  }
+
+  /** Draws how far the job has come. Need not be called as a method. */
+  readonly update: (progress: Progress) => void = (progress) => {
+    this.#surface.draw(barLine(this.#title, this.#width, progress));
+  };
+
+  /** Leaves the last drawing where it is; what is written next comes below. */
+  end(): void {
+    this.#surface.end();
+  }
+
+  /** As {@linkcode ProgressBar.end}. */
+  [Symbol.dispose](): void {
+    this.end();
+  }
+}
+
+/**
+ * What the workers of a pool did, as a table.
+ *
+ * @example After the work
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing";
+ * import { insights } from "@deno-mp/multiprocessing/progress";
+ * import { assertMatch } from "@std/assert";
+ *
+ * await using pool = new Pool(1);
+ * assertMatch(insights(pool.statistics()), /0 tasks done, 0 failed/);
+ * ```
+ *
+ * @param statistics What `pool.statistics()` gave, before the pool was closed: the
+ * workers that have ended are no longer in it.
+ */
+export function insights(statistics: PoolStatistics): string {
+  const head = [
+    "worker",
+    "tasks",
+    "busy",
+    "busy ms",
+    "waiting ms",
+    "start-up ms",
+    "MiB",
+  ];
+  const rows = statistics.workers.map((worker) => [
+    worker.name,
+    String(worker.tasks),
+    `${Math.round(worker.busyRatio * 100)}%`,
+    worker.busyMs.toFixed(0),
+    worker.waitingMs.toFixed(0),
+    worker.startupMs?.toFixed(0) ?? "-",
+    worker.memoryMb?.toFixed(1) ?? "-",
+  ]);
+  const { done, failed, cancelled } = statistics.tasks;
+  const { started, restarts, lost, recycled, stopped } = statistics;
+  return [
+    ...table([head, ...rows]),
+    `${done} tasks done, ${failed} failed, ${cancelled} cancelled`,
+    `${started} workers started, ${restarts} of them as replacements: ${lost} were lost, ${recycled} recycled, ${stopped} stopped`,
+  ].join("\n");
+}
+
+/**
+ * Writes {@linkcode insights} to standard error, if it is a terminal.
+ *
+ * @example At the end of a block
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing";
+ * import { showInsights } from "@deno-mp/multiprocessing/progress";
+ *
+ * await using pool = new Pool(1);
+ * showInsights(pool.statistics());
+ * ```
+ *
+ * @param statistics What `pool.statistics()` gave.
+ */
+export function showInsights(statistics: PoolStatistics): void {
+  if (!Deno.stderr.isTerminal()) return;
+  console.error(insights(statistics));
+}
+
+function terminal(): Surface {
+  if (!Deno.stderr.isTerminal()) return { draw: () => {}, end: () => {} };
+  const bar = new SingleBar({
+    stream: process.stderr,
+    format: (_options, _params, payload: { line: string }) => payload.line,
+    hideCursor: null,
+    gracefulExit: false,
+  });
+  let isStarted = false;
+  return {
+    draw: (line) => {
+      if (isStarted) bar.update({ line });
+      else bar.start(1, 0, { line });
+      isStarted = true;
+    },
+    end: () => {
+      if (isStarted) bar.stop();
+      isStarted = false;
+    },
+  };
+}
+
+function barLine(title: string, width: number, progress: Progress): string {
+  const { done, failed, total, rate, etaMs } = progress;
+  const ended = done + failed;
+  const parts = [title];
+  if (total === null) parts.push(String(ended));
+  else {
+    const part = total === 0 ? 1 : ended / total;
+    const full = Math.round(part * width);
+    parts.push(
+      "█".repeat(full) + "░".repeat(width - full),
+      `${Math.floor(part * 100)}%`,
+      `${ended}/${total}`,
+    );
+  }
+  parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`);
+  if (failed > 0) parts.push(`${failed} failed`);
+  if (etaMs !== null && etaMs > 0) parts.push(`${span(etaMs)} left`);
+  return parts.filter((text) => text !== "").join(" ");
+}
+
+/** A length of time for people. */
+function span(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Rows with their columns one below the other; the first is left-aligned. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]!.length))
+  );
+  return rows.map((row) =>
+    row.map((text, column) =>
+      column === 0
+        ? text.padEnd(widths[column]!)
+        : text.padStart(widths[column]!)
+    ).join("  ").trimEnd()
+  );
+}
