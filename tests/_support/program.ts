@@ -209,6 +209,8 @@ export class Program {
     this.killGroup();
     await this.ended.catch(() => {});
     await until(() => this.running().length === 0, "the program does not die");
+    // The last that held the other ends of the pipes has gone by now.
+    await Promise.all([this.#out.read, this.#err.read]);
     await Deno.remove(this.#folder, { recursive: true });
   }
 
