@@ -311,17 +311,14 @@ export class Pool<I extends unknown[] = []> {
 
   /**
    * Terminates it at the end of a block of `await using`, and says so if there is
-   * work that is not done.
+   * work that is not done. A second time does nothing.
    *
-   * A block cannot be begun with a pool that is not running.
-   *
-   * @throws {ProcessError} When it is asked for, if the pool is not running.
+   * **Differs from Python:** a block can be begun with a pool that is not running;
+   * what is asked of the pool in that block says so. A disposer cannot tell a block
+   * that begins from one that ends.
    */
-  get [Symbol.asyncDispose](): () => Promise<void> {
-    // `await using` asks for this at the start of the block.
-    const { state } = this.#scheduler;
-    if (state !== "RUN") throw new ProcessError("Pool not running");
-    return () => this.#dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#dispose();
   }
 
   /** Describes it as Python does. */

@@ -7,7 +7,12 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { EncodingError, ProcessError, RemoteError } from "../../errors.ts";
+import {
+  EncodingError,
+  PoolTerminatedError,
+  ProcessError,
+  RemoteError,
+} from "../../errors.ts";
 import { setSink } from "../../_log.ts";
 import { TimeoutError } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
@@ -440,22 +445,34 @@ contract("POOL-23 arguments and results are not held", async (ctx) => {
 });
 
 contract(
-  "POOL-24 a block cannot be begun with a pool that is not running",
+  "POOL-24 a pool that is not running says so in a block, too",
   async (ctx) => {
     const pool = new ctx.Pool(1);
     {
       await using _pool = pool;
     }
-    await assertRejects(
-      async () => {
-        await using _pool = pool;
-      },
-      ProcessError,
-      "Pool not running",
-    );
+    {
+      await using again = pool;
+      assertThrows(
+        () => again.applyAsync(work.square, [1]),
+        ProcessError,
+        "Pool not running",
+      );
+    }
+    await pool[Symbol.asyncDispose]();
     await pool.join();
   },
 );
+
+contract("Pool can be disposed while it is closing", async (ctx) => {
+  const pool = new ctx.Pool(1);
+  const here = SharedGate.in(ctx);
+  const result = pool.applyAsync(work.stay, [here]);
+  await here.reaches(1, "it runs");
+  pool.close();
+  await pool[Symbol.asyncDispose]();
+  await assertRejects(() => result.get(), PoolTerminatedError);
+});
 
 contract(
   "POOL-25 a running pool that nobody holds is ended, and it is said",
