@@ -821,6 +821,7 @@ export class Scheduler {
     },
     overrun: (worker: PoolWorker, task: Task): void => {
       const label = task.labelAt(Math.max(0, worker.item));
+      const who = label === task.label ? "it" : label;
       worker.forget(task);
       // Only its end frees the processor.
       this.#stop(worker);
@@ -828,7 +829,7 @@ export class Scheduler {
         task,
         FAILURE,
         new TimeoutError(
-          `Cannot finish ${task.label} as ${label} ran longer than ${task.settings.timeoutMs} ms`,
+          `Cannot finish ${task.label} as ${who} ran longer than ${task.settings.timeoutMs} ms`,
         ),
       );
     },
