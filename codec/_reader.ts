@@ -139,11 +139,16 @@ export class Reader {
   /** Takes bytes as a copy in a buffer of their own. */
   raw(length: number): Uint8Array<ArrayBuffer> {
     this.demand(length);
+    const start = this.position;
+    this.position = start + length;
+    return this.copy(start, length);
+  }
+
+  /** Copies bytes that have been read. */
+  copy(start: number, length: number): Uint8Array<ArrayBuffer> {
     // Not slice(): it is slower, and a subclass could make it give a view.
     const copy = new Uint8Array(length);
-    const start = this.position;
     copy.set(this.bytes.subarray(start, start + length));
-    this.position = start + length;
     return copy;
   }
 

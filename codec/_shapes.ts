@@ -120,7 +120,7 @@ export function receivedShape(reader: Reader, length: number): ReceivedShape {
   const shape = {
     keys,
     delicate: keys.some((key) => key in Object.prototype),
-    block: again ? reader.bytes.slice(start, start + length) : NO_BLOCK,
+    block: again ? reader.copy(start, length) : NO_BLOCK,
   };
   if (again) received[place] = shape;
   return shape;
