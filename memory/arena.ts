@@ -90,11 +90,7 @@ export class Arena {
    */
   static attach(handle: ArenaHandle): Arena {
     const memory = handle.memory.kind === "spawn"
-      ? ProcessMemory.attach(
-        handle.memory.pid,
-        handle.memory.fd,
-        2 ** handle.sizeLog2,
-      )
+      ? ProcessMemory.attach(handle.memory, 2 ** handle.sizeLog2)
       : ThreadMemory.attach(handle.memory.buffer);
     const header = memory.words(0, at.H_FREE);
     if (

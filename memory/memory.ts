@@ -12,7 +12,15 @@ export type MemoryKind = "spawn" | "worker";
 
 /** How to reach an arena from another participant; plain data. */
 export type MemoryHandle =
-  | { readonly kind: "spawn"; readonly pid: number; readonly fd: number }
+  | {
+    readonly kind: "spawn";
+    /** A process that has it open. */
+    readonly pid: number;
+    /** As which file. */
+    readonly fd: number;
+    /** Where it is mapped there, for other threads of that process. */
+    readonly address?: number;
+  }
   | { readonly kind: "worker"; readonly buffer: SharedArrayBuffer };
 
 /**

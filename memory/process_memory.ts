@@ -14,7 +14,9 @@
  * needed; `layout.ts` says why not on one.
  *
  * **Never unmapped.** A typed array may outlive every reference we know of, and
- * touching unmapped memory kills the process. The mapping ends with it.
+ * touching unmapped memory kills the process. The mapping ends with it. So the
+ * threads of a process share one mapping: with one each, a process that starts
+ * thread after thread would run out of addresses after 2000 of them.
  *
  * Runs in the parent and in the child, on Linux.
  *
@@ -48,6 +50,30 @@ function windowOf(offset: number): number {
   return Math.floor(offset / WINDOW_BYTES) * WINDOW_BYTES;
 }
 
+function map(
+  symbols: Libc,
+  fd: number,
+  byteLength: number,
+): Deno.PointerObject {
+  const pointer = symbols.mmap(
+    0n,
+    BigInt(byteLength),
+    PROT_READ_WRITE,
+    MAP_SHARED | MAP_NORESERVE,
+    fd,
+    0n,
+  );
+  // MAP_FAILED is -1, not null.
+  const hasFailed = pointer === null ||
+    BigInt.asIntN(64, Deno.UnsafePointer.value(pointer)) === -1n;
+  if (hasFailed) {
+    throw new RangeError(
+      `Cannot map ${byteLength} bytes of shared memory: error ${errno()}`,
+    );
+  }
+  return pointer;
+}
+
 /** See the module. */
 export class ProcessMemory implements Memory {
   readonly kind = "spawn" as const;
@@ -64,27 +90,15 @@ export class ProcessMemory implements Memory {
   readonly #timespec = new BigInt64Array(2);
   readonly #stat = new Uint8Array(STAT_BYTES);
 
-  private constructor(symbols: Libc, fd: number, byteLength: number) {
-    const pointer = symbols.mmap(
-      0n,
-      BigInt(byteLength),
-      PROT_READ_WRITE,
-      MAP_SHARED | MAP_NORESERVE,
-      fd,
-      0n,
-    );
-    // MAP_FAILED is -1, not null.
-    const address = pointer === null
-      ? -1n
-      : BigInt.asIntN(64, Deno.UnsafePointer.value(pointer));
-    if (pointer === null || address === -1n) {
-      throw new RangeError(
-        `Cannot map ${byteLength} bytes of shared memory: error ${errno()}`,
-      );
-    }
+  private constructor(
+    symbols: Libc,
+    fd: number,
+    pointer: Deno.PointerObject,
+    byteLength: number,
+  ) {
     this.#libc = symbols;
     this.#fd = fd;
-    this.#base = Number(address);
+    this.#base = Number(Deno.UnsafePointer.value(pointer));
     this.#pointer = pointer;
     this.byteLength = byteLength;
   }
@@ -105,7 +119,8 @@ export class ProcessMemory implements Memory {
         if (symbols.ftruncate(fd, BigInt(byteLength)) !== 0) {
           throw new RangeError(`Cannot reserve memory: error ${errno()}`);
         }
-        return new ProcessMemory(symbols, fd, byteLength);
+        const pointer = map(symbols, fd, byteLength);
+        return new ProcessMemory(symbols, fd, pointer, byteLength);
       } catch (error) {
         refusal = error; // less address space than that: ask for less
       }
@@ -114,9 +129,16 @@ export class ProcessMemory implements Memory {
     throw refusal;
   }
 
-  /** Opens the range that another process has. */
-  static attach(pid: number, fd: number, byteLength: number): ProcessMemory {
+  /** Opens the range that another process, or another thread of this one, has. */
+  static attach(
+    { pid, fd, address }: MemoryHandle & { kind: "spawn" },
+    byteLength: number,
+  ): ProcessMemory {
     const symbols = libc();
+    if (pid === Deno.pid && address !== undefined) {
+      const pointer = Deno.UnsafePointer.create(BigInt(address))!;
+      return new ProcessMemory(symbols, fd, pointer, byteLength);
+    }
     const own = symbols.open(
       cString(`/proc/${pid}/fd/${fd}`),
       O_RDWR | O_CLOEXEC,
@@ -133,7 +155,8 @@ export class ProcessMemory implements Memory {
         `Cannot attach to shared memory as file ${fd} of process ${pid} is not one that this package has made`,
       );
     }
-    return new ProcessMemory(symbols, own, byteLength);
+    const pointer = map(symbols, own, byteLength);
+    return new ProcessMemory(symbols, own, pointer, byteLength);
   }
 
   words(offset: number, count: number): Int32Array {
@@ -258,7 +281,12 @@ export class ProcessMemory implements Memory {
   }
 
   handle(): MemoryHandle {
-    return { kind: "spawn", pid: Deno.pid, fd: this.#fd };
+    return {
+      kind: "spawn",
+      pid: Deno.pid,
+      fd: this.#fd,
+      address: this.#base,
+    };
   }
 
   /** Address of a word of the header, which starts the first window. */

@@ -64,3 +64,22 @@ eachKind(
     assert(performance.now() - start >= 20);
   },
 );
+
+eachKind(
+  "ProcessMemory is mapped and opened once for all threads of a process",
+  (world) => {
+    const before = mappings();
+    const files = [...Deno.readDirSync("/proc/self/fd")].length;
+    // What a thread is given to attach with names this process.
+    world.another().words(0, H_FREE);
+    assertEquals(mappings(), before);
+    assertEquals([...Deno.readDirSync("/proc/self/fd")].length, files);
+  },
+  ["spawn"],
+);
+
+/** How often a range of shared memory is mapped here. */
+function mappings(): number {
+  return Deno.readTextFileSync("/proc/self/maps").split("\n")
+    .filter((line) => line.includes("memfd:multiprocessing")).length;
+}
