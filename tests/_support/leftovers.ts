@@ -6,13 +6,12 @@
  *
  * @module
  */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { activeChildren } from "../../contexts/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
+import { collectGarbage } from "./garbage.ts";
 import { describeProcess, processes } from "./proc.ts";
 
 const KINDS: readonly MemoryKind[] = ["spawn", "worker"];
@@ -33,10 +32,6 @@ globalThis.addEventListener("unload", () => {
 });
 
 const SHARED_FILES = "/dev/shm";
-
-setFlagsFromString("--expose-gc");
-/** Collects garbage at once. */
-export const collectGarbage: () => void = runInNewContext("gc");
 
 /** Whether the last test may have left blocks to be collected. */
 let hasGarbage = false;

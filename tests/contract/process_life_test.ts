@@ -3,7 +3,7 @@ import { Client } from "../../network/mod.ts";
 import type { Address } from "../../network/mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";

@@ -18,7 +18,7 @@ import {
 import type { Process } from "../../contexts/mod.ts";
 import { ProcessError } from "../../errors.ts";
 import { contract, once } from "../_support/contract.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { until } from "../_support/gate.ts";
 import {

@@ -17,7 +17,7 @@ import { setSink } from "../../_log.ts";
 import { TimeoutError } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import * as work from "../fixtures/pool_targets.ts";
 

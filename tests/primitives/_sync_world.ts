@@ -8,14 +8,13 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { decode, encode } from "../../codec/mod.ts";
 import { adopt } from "../../memory/arenas.ts";
 import * as at from "../../memory/layout.ts";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
 import { bindTo } from "../../primitives/block.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 
 /** Both. */
@@ -33,9 +32,6 @@ const RESERVED_BYTES = 2 ** 32;
 // to leak it.
 Arena.create("spawn", RESERVED_BYTES);
 
-setFlagsFromString("--expose-gc");
-/** Runs the garbage collector. */
-const collectGarbage = runInNewContext("gc") as () => void;
 /** Collections after which what can be collected has been. */
 const COLLECTIONS = 100;
 

@@ -17,7 +17,7 @@ import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
 import type { TypeCode } from "../../primitives/array.ts";
 import { copy, synchronized } from "../../primitives/value.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { runProgram } from "../_support/program.ts";
 import { eachKind, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";

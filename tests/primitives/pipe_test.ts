@@ -15,8 +15,6 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   BufferTooShortError,
   EncodingError,
@@ -30,6 +28,7 @@ import { pack } from "../../primitives/_parcel.ts";
 import type { Connection } from "../../primitives/connection.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 import { eachKind, look } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
@@ -43,10 +42,6 @@ const MANY_MESSAGES = 100_000;
 
 const BrokenPipe = Deno.errors.BrokenPipe;
 const bytes = (text: string) => new TextEncoder().encode(text);
-
-setFlagsFromString("--expose-gc");
-/** Collects what nobody refers to. */
-const collectGarbage = runInNewContext("gc") as () => void;
 
 /** What nobody uses, but would give its end up if it were collected. */
 const kept: unknown[] = [];

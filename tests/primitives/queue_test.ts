@@ -14,8 +14,6 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import {
   EncodingError,
   ProcessError,
@@ -30,6 +28,7 @@ import { JoinableQueue } from "../../primitives/joinable_queue.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
 import { SimpleQueue } from "../../primitives/simple_queue.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 import { eachKind } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
@@ -43,10 +42,6 @@ const LONG_MS = 30_000;
 const MANY_ITEMS = 100_000;
 const VERY_MANY_ITEMS = 1_000_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
-
-setFlagsFromString("--expose-gc");
-/** Collects what nobody refers to. */
-const collectGarbage = runInNewContext("gc") as () => void;
 
 /** What a test works with. */
 class World {

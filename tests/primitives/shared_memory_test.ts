@@ -3,7 +3,7 @@ import { decode, encode } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
 import { bindTo } from "../../primitives/block.ts";
 import { names, SharedMemory } from "../../primitives/shared_memory.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { runProgram, startProgram } from "../_support/program.ts";
 import type { Program } from "../_support/program.ts";
 import { eachKind, turns } from "./_sync_world.ts";

@@ -10,7 +10,7 @@ import { Array, RawArray } from "../../primitives/array.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
 import { copy, RawValue, synchronized, Value } from "../../primitives/value.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { eachKind, turns } from "./_sync_world.ts";
 
 const POINT = { x: "i", y: "d", z: "q" } as const;

@@ -22,7 +22,7 @@ import type {
   TypeCode,
   ValueOf,
 } from "../../primitives/value.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { runProgram } from "../_support/program.ts";
 import { eachKind, look, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
