@@ -108,6 +108,8 @@ export const SLOT_ALIVE = 2;
 export const SLOT_LEFT = 3;
 /** Its owner ended without one; what it held is abandoned. */
 export const SLOT_DEAD = 4;
+/** Its owner left and has ended, and locks are still held in its name. */
+export const SLOT_KEPT = 5;
 
 // ---- a wait entry -----------------------------------------------------------
 

@@ -14,6 +14,8 @@
  *    ^                    |                   |                        |
  *    |                    +------ bury() -----+--- bury() --> DEAD     |
  *    +--- release(): generation += 1 -------------------------+--------+
+ *    |                                                        | locks are held
+ *    +--- settle(): the last of them was released --- KEPT <--+
  * ```
  *
  * The parent claims the slot before its child starts, so that a child which dies
@@ -23,7 +25,8 @@
  * given is passed on, and everybody who waits looks again.
  *
  * A participant that leaves in good order while it holds locks keeps them held
- * (another process may release them), so its slot is not used again.
+ * (another process may release them), so its slot is not used again before the
+ * last of them has been released.
  *
  * Runs in the parent and in the child.
  *
@@ -145,7 +148,7 @@ export class Participants {
     if (!this.isCurrent(token)) return;
     const base = slotWord(slotOf(token));
     const state = Atomics.load(this.#words, base + at.S_STATE);
-    if (state === at.SLOT_LEFT) return;
+    if (state === at.SLOT_LEFT || state === at.SLOT_KEPT) return;
     Atomics.store(this.#words, base + at.S_STATE, at.SLOT_DEAD);
   }
 
@@ -158,14 +161,37 @@ export class Participants {
    */
   release(token: number): void {
     if (!this.isCurrent(token)) return;
+    const state = slotWord(slotOf(token)) + at.S_STATE;
+    if (Atomics.load(this.#words, state) === at.SLOT_LEFT) {
+      Atomics.store(this.#words, state, at.SLOT_KEPT);
+      this.settle(token);
+    } else this.#free(token);
+  }
+
+  /**
+   * Frees the slot of one that left and has ended, once nothing is held in its
+   * name any more. Called after each release of what it held; whoever marks it as
+   * kept looks once more itself, so the last of the two frees it.
+   *
+   * @param token Its token.
+   */
+  settle(token: number): void {
+    if (!this.isCurrent(token)) return;
     const base = slotWord(slotOf(token));
-    const state = Atomics.load(this.#words, base + at.S_STATE);
-    if (
-      state === at.SLOT_LEFT &&
-      Atomics.load(this.#words, base + at.S_LOCKS_HELD) > 0
-    ) {
-      return;
-    }
+    if (Atomics.load(this.#words, base + at.S_STATE) !== at.SLOT_KEPT) return;
+    if (Atomics.load(this.#words, base + at.S_LOCKS_HELD) > 0) return;
+    // One of several who see this at once may free it.
+    const was = Atomics.compareExchange(
+      this.#words,
+      base + at.S_STATE,
+      at.SLOT_KEPT,
+      at.SLOT_DEAD,
+    );
+    if (was === at.SLOT_KEPT) this.#free(token);
+  }
+
+  #free(token: number): void {
+    const base = slotWord(slotOf(token));
     const generation = token >>> at.TOKEN_SLOT_BITS;
     const next = (generation % (at.GENERATIONS - 1)) + 1;
     Atomics.store(this.#words, base + at.S_GENERATION, next);
@@ -192,6 +218,7 @@ export class Participants {
       case at.SLOT_ALIVE:
         return "alive";
       case at.SLOT_LEFT:
+      case at.SLOT_KEPT:
         return "left";
       default:
         return "dead";

@@ -78,8 +78,10 @@ export function count({ participants }: Arena, holder: number): void {
 }
 
 /** Takes that back. */
-export function uncount({ participants }: Arena, holder: number): void {
+export function uncount(arena: Arena, holder: number): void {
+  const { participants } = arena;
   // The slot of one that was killed may belong to somebody else by now.
   if (!participants.isCurrent(holder)) return;
   participants.add(holder, S_LOCKS_HELD, -1);
+  if (holder !== arena.me) participants.settle(holder);
 }

@@ -123,7 +123,7 @@ function others(arena: Arena): string[] {
 }
 
 /** Names of the `SLOT_…` states. */
-const STATES = ["free", "reserved", "alive", "left", "dead"];
+const STATES = ["free", "reserved", "alive", "left", "dead", "kept"];
 
 function namesIn(folder: string): string[] {
   try {

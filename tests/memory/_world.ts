@@ -322,7 +322,7 @@ export function stateOf(arena: Arena): string {
   const lines = [`heap lock ${words[at.H_HEAP_LOCK]}`];
   for (let slot = 0; slot < words[at.H_SLOTS_USED]!; slot++) {
     const base = slotWord(slot);
-    const state = ["free", "reserved", "alive", "left", "dead"][
+    const state = ["free", "reserved", "alive", "left", "dead", "kept"][
       words[base + at.S_STATE]!
     ];
     lines.push(

@@ -48,6 +48,15 @@ eachKind(
     const next = participants.claim(0);
     assertEquals(slotOf(next), slotOf(other));
     assertEquals(participants.claim(0) === holder, false);
+
+    // Freed by the last release, once.
+    participants.settle(holder);
+    assertEquals(participants.standing(holder), "left");
+    participants.add(holder, S_LOCKS_HELD, -1);
+    participants.settle(holder);
+    participants.settle(holder);
+    assertEquals(participants.standing(holder), "dead");
+    assertEquals(slotOf(participants.claim(0)), slotOf(holder));
   },
 );
 

@@ -385,6 +385,8 @@ eachKind(
     world.give(lock, next).release();
     assertEquals((await waiting)?.abandoned, false);
     lock.release();
+    const last = world.another();
+    assertEquals(last.me & 0xfff, other.me & 0xfff, "its slot is free now");
   },
 );
 
