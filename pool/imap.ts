@@ -15,7 +15,7 @@ import type { WaitOptions } from "../memory/mod.ts";
 import { encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import type { OpenJob } from "./_open_jobs.ts";
-import { EACH } from "./_protocol.ts";
+import { EACH, EACH_FAIL_FAST } from "./_protocol.ts";
 import { Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { Job, Task } from "./_task.ts";
@@ -26,6 +26,9 @@ const BUFFERED_PER_WORKER = 4;
 
 /** The longest delay a timer takes, in milliseconds. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** How long to wait for a source that owes an item before it can be closed. */
+const CLOSING_MS = 1000;
 
 /** A value or an error that is ready to be taken. */
 type Ready<R> = { readonly value: R } | { readonly error: unknown };
@@ -84,7 +87,8 @@ class Taker<R> {
 /**
  * Results of `imap()` and `imapUnordered()`.
  *
- * - **Failures** are thrown in their place, and do not end it: take on.
+ * - **Failures** are thrown in their place, and do not end it: take on, or
+ *   `return()` it. With `failFast` the first one ends it.
  * - **End:** the source's error comes after the results of what it gave before.
  * - **Closing the pool** lets it go on; once somebody waits in `join()`, it takes
  *   the rest of its source without waiting for its results to be taken.
@@ -114,6 +118,8 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   /** Results that have been taken. */
   #taken = 0;
   #isPulling = false;
+  /** Whether the source is running its own code right now. */
+  #isAsking = false;
   #isHurried = false;
   #sourceEnded = false;
   #endError: { readonly error: unknown } | undefined;
@@ -195,7 +201,13 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     return taker.promise;
   }
 
-  /** Ends it early: closes the source and gives up what was begun. */
+  /**
+   * Ends it early: closes the source and gives up what was begun. Leaving a `for
+   * await` loop does so, but not if it is left because of a failure.
+   *
+   * A source that has been asked for an item closes when it has given that; it is
+   * waited for, but not for longer than a second.
+   */
   async return(): Promise<IteratorResult<R, undefined>> {
     this.#close();
     await this.#closeSource();
@@ -237,7 +249,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     const chunk: unknown[] = [];
     try {
       while (chunk.length < this.#chunkSize) {
-        const step = this.#source.next();
+        const step = this.#ask();
         if (isPromise(step)) return this.#pullRest(chunk, step);
         if (!this.#accept(chunk, step)) break;
       }
@@ -246,6 +258,15 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     }
     if (chunk.length > 0 && !this.#isClosed) this.#submit(chunk);
     return undefined;
+  }
+
+  #ask(): ReturnType<(Iterator<unknown> | AsyncIterator<unknown>)["next"]> {
+    this.#isAsking = true;
+    try {
+      return this.#source.next();
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   /** Goes on with a chunk of a source that gives promises. */
@@ -258,7 +279,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
       while (
         !this.#isClosed && this.#accept(chunk, step) &&
         chunk.length < this.#chunkSize
-      ) step = await this.#source.next();
+      ) step = await this.#ask();
     } catch (error) {
       this.#onSourceError(chunk, error);
     }
@@ -298,7 +319,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     this.#pulled += count;
     try {
       const task = this.#scheduler.submit(
-        EACH,
+        this.#options.failFast ? EACH_FAIL_FAST : EACH,
         this.#number,
         this.#fn.name,
         index,
@@ -322,6 +343,13 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
       results[i] = { value };
     });
     for (const [i, error] of errors) results[i] = { error };
+    const [first] = errors;
+    if (first && this.#options.failFast) {
+      // The rest of the chunk has not been done: those places are empty.
+      const ended = results.reduce((count) => count + 1, 0);
+      this.#progress.add(ended - errors.length, errors.length);
+      return this.#abort(first[1]);
+    }
     this.#arrive(task.index, results, errors.length);
   }
 
@@ -389,7 +417,25 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   async #closeSource(): Promise<void> {
     if (this.#sourceEnded) return;
     this.#sourceEnded = true;
-    await this.#source.return?.();
+    // It may be the source itself that leads here: a generator that runs cannot
+    // be closed, so let it come back first.
+    if (this.#isAsking) await null;
+    const owes = this.#isPulling;
+    const closing = Promise.resolve(this.#source.return?.());
+    if (!owes) return void await closing;
+    // It is making an item and closes after that, which may be never.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        closing.catch(reportError);
+        resolve();
+      }, CLOSING_MS);
+    });
+    try {
+      await Promise.race([closing, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #unlisten(): void {

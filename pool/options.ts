@@ -57,7 +57,7 @@ export interface TaskOptions {
   priority?: number | undefined;
 }
 
-/** Options of `applyAsync`. */
+/** Options of `apply` and `applyAsync`. */
 export interface ApplyOptions<T> extends TaskOptions {
   /** Called with the value before the result is settled. */
   callback?: ((value: T) => unknown) | undefined;
@@ -98,6 +98,13 @@ export interface ImapOptions extends TaskOptions {
    * @default {4 * workers * chunkSize}
    */
   bufferSize?: number | undefined;
+  /**
+   * Whether the first failure, as soon as it is known, ends the iteration: it is
+   * thrown, the source is closed, and what has not begun is given up.
+   *
+   * @default {false}
+   */
+  failFast?: boolean | undefined;
   /** Told how far the work has come, at most every 100 ms and at the end. */
   onProgress?: ((progress: Progress) => unknown) | undefined;
 }

@@ -19,7 +19,6 @@ import type {
   ApplyOptions,
   ImapOptions,
   MapOptions,
-  TaskOptions,
 } from "./options.ts";
 import { resolvedPool } from "./pool_options.ts";
 import type { PoolOptions } from "./pool_options.ts";
@@ -104,7 +103,7 @@ export class Pool<I extends unknown[] = []> {
    *
    * @param fn The function.
    * @param args None.
-   * @param options Time limit, signal, retries, priority.
+   * @param options Time limit, signal, retries, priority, callbacks.
    * @returns What it returns.
    * @throws What it throws; `WorkerLostError`, `TimeoutError`.
    * @throws {EncodingError} If something cannot be sent.
@@ -113,14 +112,14 @@ export class Pool<I extends unknown[] = []> {
   apply<R>(
     fn: () => R,
     args?: [],
-    options?: TaskOptions,
+    options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>>;
   /**
    * Calls a function in a worker.
    *
    * @param fn The function.
    * @param args Its arguments.
-   * @param options Time limit, signal, retries, priority.
+   * @param options Time limit, signal, retries, priority, callbacks.
    * @returns What it returns.
    * @throws What it throws; `WorkerLostError`, `TimeoutError`.
    * @throws {EncodingError} If something cannot be sent.
@@ -129,12 +128,12 @@ export class Pool<I extends unknown[] = []> {
   apply<A extends unknown[], R>(
     fn: (...args: A) => R,
     args: A,
-    options?: TaskOptions,
+    options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>>;
   apply<R>(
     fn: (...args: never[]) => R,
     args?: unknown[],
-    options?: TaskOptions,
+    options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>> {
     return promised(() => this.#apply(fn, args, options));
   }
