@@ -361,6 +361,7 @@ export class Scheduler {
       for (const task of worker.tasks.values()) {
         if (task.isAbandoned && !task.graceTimer) this.#cancel(worker, task);
       }
+      watchTime(worker, this.#timeLimitEvents); // see level()
     }
     if (holders.size > 0) this.#pump();
   }
@@ -565,6 +566,8 @@ export class Scheduler {
         if (!task) break;
         this.#give(idle, task, task.body!);
       }
+      // Another task may be its first now, and have begun in the meantime.
+      watchTime(busiest, this.#timeLimitEvents);
     }
   }
 
@@ -585,7 +588,10 @@ export class Scheduler {
   }
 
   #recallAll(): void {
-    for (const worker of this.#crew.workers) this.#recall(worker);
+    for (const worker of this.#crew.workers) {
+      this.#recall(worker);
+      watchTime(worker, this.#timeLimitEvents); // see level()
+    }
     this.#pump();
   }
 

@@ -104,6 +104,33 @@ contract("timeout is that of each item, and costs no other", async (ctx) => {
   }
 });
 
+contract(
+  "timeout holds for a task whose turn comes because others are taken away",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    await pool.ready;
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const idleMayGo = SharedGate.in(ctx);
+    const busy = pool.applyAsync(work.waitFor, [here, go]);
+    await here.reaches(1, "the first worker is busy");
+    await pool.apply(work.blockAfterwards, [here, idleMayGo]);
+    await here.reaches(2, "the second does not take what it is given");
+    // Every other one is for the second worker.
+    const others = [1, 2].map((x) => pool.applyAsync(work.square, [x]));
+    const burning = pool.applyAsync(work.burn, [here], { timeout: 100 });
+    go.set();
+    await busy;
+    // The first worker has taken over what was ahead of the task that burns.
+    assertEquals(await Promise.all(others), [1, 4]);
+    assertEquals(pool.statistics().tasks.held, 1);
+
+    idleMayGo.set();
+    await here.reaches(3, "it burns");
+    await assertRejects(() => burning.get(), TimeoutError);
+  },
+);
+
 // ---- cancelling -------------------------------------------------------------------
 
 contract(
