@@ -43,7 +43,8 @@ export class AsyncResult<T> implements PromiseLike<T> {
 
   #state: "pending" | "fulfilled" | "rejected" = "pending";
   #outcome: unknown;
-  #deferred: PromiseWithResolvers<T> | undefined;
+  /** Of anything, so that a result of a number is one of something unknown. */
+  #deferred: PromiseWithResolvers<unknown> | undefined;
   #canceller: { cancel(): void } | undefined;
 
   /**
@@ -169,20 +170,20 @@ export class AsyncResult<T> implements PromiseLike<T> {
     this.#outcome = outcome;
     this.#canceller = undefined; // and with it all that the work was about
     if (!this.#deferred) return;
-    if (state === "fulfilled") this.#deferred.resolve(outcome as T);
+    if (state === "fulfilled") this.#deferred.resolve(outcome);
     else this.#deferred.reject(outcome);
   }
 
   /** Made when it is first asked for: most results are awaited once, many never. */
   get #promise(): Promise<T> {
     if (!this.#deferred) {
-      this.#deferred = Promise.withResolvers<T>();
+      this.#deferred = Promise.withResolvers<unknown>();
       if (this.#state === "fulfilled") {
-        this.#deferred.resolve(this.#outcome as T);
+        this.#deferred.resolve(this.#outcome);
       } else if (this.#state === "rejected") {
         this.#deferred.reject(this.#outcome);
       }
     }
-    return this.#deferred.promise;
+    return this.#deferred.promise as Promise<T>;
   }
 }

@@ -33,16 +33,19 @@ const CLOSING_MS = 1000;
 /** A value or an error that is ready to be taken. */
 type Ready<R> = { readonly value: R } | { readonly error: unknown };
 
-/** Somebody who waits for the next result. */
-class Taker<R> {
-  readonly #next: PromiseWithResolvers<IteratorResult<R, undefined>> = Promise
-    .withResolvers();
+/**
+ * Somebody who waits for the next result: of anything, so that an iterator of
+ * numbers is one of something unknown.
+ */
+class Taker {
+  readonly #next: PromiseWithResolvers<IteratorResult<unknown, undefined>> =
+    Promise.withResolvers();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
 
   /** What it gets. */
-  get promise(): Promise<IteratorResult<R, undefined>> {
+  get promise(): Promise<IteratorResult<unknown, undefined>> {
     return this.#next.promise;
   }
 
@@ -64,7 +67,7 @@ class Taker<R> {
     signal?.addEventListener("abort", this.#onAbort);
   }
 
-  resolve(result: IteratorResult<R, undefined>): void {
+  resolve(result: IteratorResult<unknown, undefined>): void {
     this.#unlimit();
     this.#next.resolve(result);
   }
@@ -110,7 +113,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   readonly #tasks = new Set<Task>();
   /** Results by index, if they come in order; else by the order they came. */
   readonly #ready = new Map<number, Ready<R>>();
-  readonly #takers: Taker<R>[] = [];
+  readonly #takers: Taker[] = [];
   /** Items taken from the source. */
   #pulled = 0;
   /** Items whose results are there. */
@@ -188,7 +191,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
    */
   next(options: WaitOptions = {}): Promise<IteratorResult<R, undefined>> {
     const timeoutMs = checkedTimeout(options?.timeout);
-    const taker = new Taker<R>();
+    const taker = new Taker();
     this.#takers.push(taker);
     this.#serve();
     if (this.#takers.includes(taker)) {
@@ -198,7 +201,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
         taker.reject(error);
       });
     }
-    return taker.promise;
+    return taker.promise as Promise<IteratorResult<R, undefined>>;
   }
 
   /**
@@ -385,7 +388,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
       this.#taken === this.#pulled;
   }
 
-  #finish(taker: Taker<R>): void {
+  #finish(taker: Taker): void {
     const failure = this.#endError;
     this.#endError = undefined;
     this.#unlisten();

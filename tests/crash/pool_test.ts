@@ -1,22 +1,22 @@
 /**
  * The crash matrix of the pool: every way in which a worker can fail, at every
- * point of a task's life, for both start methods. Whoever waits gets a clear error
- * within two seconds, the others their results, and the pool goes on.
+ * point of its life, for both start methods. Whoever waits gets a clear error
+ * within two seconds, the others get their results, and the pool goes on.
  *
  * ```
- *                   initializer  taking  running  returning  idle
- *   throws               x          x       x         x        x
- *   unsendable error     x          x       x         x        -
- *   exit                 x          x       x         x        x
- *   kill -9              x          x       x         x        x
- *   out of memory        x          x       x         x        -
- *   endless loop         x          x       x         x        x
+ *                initializing  taking       running      returning    idle
+ *   throws       broken        its error    its error    unsendable   replaced
+ *   unsendable   broken        its error    its error    unsendable   replaced
+ *   exits        broken        lost         lost         lost         replaced
+ *   kill -9      broken        lost         lost         lost         replaced
+ *   no memory    broken        lost         lost         lost         replaced
+ *   loops        terminate()   cancel()     time limit   time limit   terminate()
  * ```
  *
  * *Taking* is the decoding of an argument whose class has a hook that fails,
  * *returning* the encoding of a result likewise, *idle* a timer that strikes when
- * the worker has nothing to do. An endless loop ends by the task's time limit
- * while running, else by `terminate()`.
+ * the worker has nothing to do. A process kills itself, a thread is killed by the
+ * test. An endless loop is ended by what the last line says.
  *
  * @module
  */
@@ -27,6 +27,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import {
+  EncodingError,
   PoolTerminatedError,
   ProcessError,
   TimeoutError,
@@ -34,6 +35,7 @@ import {
 } from "../../errors.ts";
 import "../../mod.ts";
 import type { Context } from "../../contexts/mod.ts";
+import type { AsyncResult, Pool } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -51,47 +53,86 @@ import type { Fate } from "../fixtures/pool_fates.ts";
 
 /** A survivor has to hear of it after so long. */
 const SOON_MS = 2000;
-/** Tasks beside the one that fails. */
+/** Tasks before the one that fails, and as many behind it. */
 const OTHERS = 10;
 /** A heap that is soon exhausted. */
 const MEMORY_LIMIT_MB = 64;
+/** How long a task that loops may run. */
+const TIMEOUT_MS = 200;
 
-/** What a fate ends in for whoever waits. */
+/** The points of a task's life. */
+type Point = "taking" | "running" | "returning";
+
 // deno-lint-ignore no-explicit-any -- as assertRejects() has it
-const ERRORS: Record<Fate, (new (...args: any[]) => Error) | undefined> = {
-  throw: RangeError,
-  unsendable: RangeError,
-  exit: WorkerLostError,
-  kill: WorkerLostError,
-  memory: WorkerLostError,
-  loop: undefined, // the test ends it
+type ErrorClass = new (...args: any[]) => Error;
+
+/** What comes of a task that is struck. */
+const OUTCOMES: Record<Fate, Record<Point, ErrorClass>> = {
+  throw: {
+    taking: RangeError,
+    running: RangeError,
+    // What fails while it is encoded is a result that cannot be sent.
+    returning: EncodingError,
+  },
+  unsendable: {
+    taking: RangeError,
+    running: RangeError,
+    returning: EncodingError,
+  },
+  exit: lost(),
+  kill: lost(),
+  memory: lost(),
+  loop: {
+    taking: DOMException,
+    running: TimeoutError,
+    returning: TimeoutError,
+  },
 };
 
-/** A thread cannot be killed from inside without its process. */
-function fatesOf(ctx: Context): Fate[] {
-  const isThread = ctx.getStartMethod() === "worker";
-  return FATES.filter((fate) => !(isThread && fate === "kill"));
+function lost(): Record<Point, ErrorClass> {
+  return {
+    taking: WorkerLostError,
+    running: WorkerLostError,
+    returning: WorkerLostError,
+  };
 }
 
-function smallPool(ctx: Context, processes = 2) {
+/** Submits what is to be struck. */
+const SUBMIT: Record<
+  Point,
+  (pool: Pool, begun: SharedGate, fate: Fate) => AsyncResult<unknown>
+> = {
+  taking: (pool, begun, fate) =>
+    pool.applyAsync(takeOmen, [new Ominous(begun, fate, "taken")]),
+  running: (pool, begun, fate) =>
+    pool.applyAsync(misfortuneNow, [begun, fate], limit(fate)),
+  returning: (pool, begun, fate) =>
+    pool.applyAsync(returnOmen, [begun, fate], limit(fate)),
+};
+
+function limit(fate: Fate): { timeout: number | undefined } {
+  return { timeout: fate === "loop" ? TIMEOUT_MS : undefined };
+}
+
+function smallPool(ctx: Context, processes = 2): Pool {
   return new ctx.Pool({ processes, memoryLimitMb: MEMORY_LIMIT_MB });
 }
 
-/** Fails if an error does not come within two seconds of `begun`. */
-async function soon(begun: SharedGate, work: Promise<unknown>): Promise<void> {
-  await begun.reaches(1, "the misfortune begins");
-  const start = performance.now();
-  await work;
-  const took = performance.now() - start;
-  assert(took < SOON_MS, `it took ${took} ms`);
+function plainTasks(pool: Pool): AsyncResult<number>[] {
+  return Array.from(
+    { length: OTHERS },
+    (_, i) => pool.applyAsync(plain, [i]),
+  );
+}
+
+/** Kills a thread that waits for it; a process has done so itself. */
+function killIfThread(ctx: Context, begun: SharedGate, fate: Fate): void {
+  if (fate !== "kill" || ctx.getStartMethod() === "spawn") return;
+  ctx.activeChildren().find(({ ident }) => ident === begun.value)!.kill();
 }
 
 for (const fate of FATES) {
-  const title = (point: string) => `crash matrix: ${fate} while ${point}`;
-  const methods = fate === "kill" ? ["spawn"] as const : undefined;
-  const options = methods ? { methods } : {};
-
-  contract(title("initializing"), async (ctx) => {
+  contract(`crash matrix: ${fate} while initializing`, async (ctx) => {
     const begun = SharedGate.in(ctx);
     const pool = new ctx.Pool({
       processes: 2,
@@ -99,89 +140,70 @@ for (const fate of FATES) {
       initializer: misfortuneAtStart,
       initArgs: [begun, fate],
     });
-    const pending = [1, 2].map((x) => pool.applyAsync(plain, [x]));
+    const pending = plainTasks(pool);
     if (fate === "loop") {
       await begun.reaches(2, "both loop");
+      const start = performance.now();
       await pool.terminate();
+      assert(performance.now() - start < SOON_MS);
       for (const result of pending) {
         await assertRejects(() => result.get(), PoolTerminatedError);
       }
       return;
     }
+    if (fate === "kill" && ctx.getStartMethod() === "worker") {
+      let last = 0;
+      const isBroken = () => pending[0]!.ready();
+      while (!isBroken()) {
+        const hasBegun = () => begun.value !== last || isBroken();
+        await until(hasBegun, "another one begins");
+        last = begun.value;
+        for (const child of ctx.activeChildren()) child.kill();
+      }
+    }
+    // Out of memory takes its time, and that several times in a row.
     for (const result of pending) {
-      // Out of memory takes its time, and that several times in a row.
-      await assertRejects(() => result.get(), ProcessError);
+      const error = await assertRejects(() => result.get(), ProcessError);
+      assertInstanceOf(
+        error.cause,
+        OUTCOMES[fate].running,
+        "it tells the first cause",
+      );
     }
+    await assertRejects(() => pool.apply(plain, [1]), ProcessError);
     assert(pool.statistics().started <= 4);
-    assert(begun.value <= 4);
     await pool.terminate();
-  }, options);
+  });
 
-  contract(title("taking"), async (ctx) => {
-    await using pool = smallPool(ctx);
-    await pool.ready;
-    const begun = SharedGate.in(ctx);
-    const others = (n: number) =>
-      Array.from({ length: n }, (_, i) => pool.applyAsync(plain, [i]));
-    const before = others(OTHERS);
-    const fated = pool.applyAsync(takeOmen, [
-      new Ominous(begun, fate, "taken"),
-    ]);
-    const after = others(OTHERS);
-    await struck(begun, fate, fated, pool);
-    if (fate === "loop") return;
-    for (const results of [before, after]) {
-      for (const [i, result] of results.entries()) {
-        assertEquals(await result, i);
+  for (const point of Object.keys(SUBMIT) as Point[]) {
+    contract(`crash matrix: ${fate} while ${point}`, async (ctx) => {
+      await using pool = smallPool(ctx);
+      await pool.ready;
+      const begun = SharedGate.in(ctx);
+      const before = plainTasks(pool);
+      const fated = SUBMIT[point](pool, begun, fate);
+      const after = plainTasks(pool);
+      await begun.reaches(1, "the misfortune begins");
+
+      const start = performance.now();
+      killIfThread(ctx, begun, fate);
+      // Its arguments are being decoded: that is not the task's time yet.
+      if (fate === "loop" && point === "taking") fated.cancel();
+      await assertRejects(() => fated.get(), OUTCOMES[fate][point]);
+      const took = performance.now() - start;
+      assert(took < SOON_MS, `it took ${took} ms`);
+      for (const results of [before, after]) {
+        for (const [i, result] of results.entries()) {
+          assertEquals(await result, i);
+        }
       }
-    }
-    assertEquals(await pool.apply(plain, [7]), 7);
-  }, options);
+      assertEquals(await pool.map(plain, [7, 8], 1), [7, 8]);
+      const isLost = OUTCOMES[fate][point] === WorkerLostError;
+      assertEquals(pool.statistics().lost, isLost ? 1 : 0);
+    });
+  }
 
-  contract(title("running"), async (ctx) => {
-    await using pool = smallPool(ctx);
-    await pool.ready;
-    const begun = SharedGate.in(ctx);
-    const before = Array.from(
-      { length: OTHERS },
-      (_, i) => pool.applyAsync(plain, [i]),
-    );
-    const timeout = fate === "loop" ? 200 : undefined;
-    const fated = pool.applyAsync(misfortuneNow, [begun, fate], { timeout });
-    const after = Array.from(
-      { length: OTHERS },
-      (_, i) => pool.applyAsync(plain, [i]),
-    );
-    await soon(
-      begun,
-      assertRejects(() => fated.get(), ERRORS[fate] ?? TimeoutError),
-    );
-    for (const results of [before, after]) {
-      for (const [i, result] of results.entries()) {
-        assertEquals(await result, i);
-      }
-    }
-    assertEquals(await pool.apply(plain, [7]), 7);
-  }, options);
-
-  contract(title("returning"), async (ctx) => {
-    await using pool = smallPool(ctx);
-    await pool.ready;
-    const begun = SharedGate.in(ctx);
-    const fated = pool.applyAsync(returnOmen, [begun, fate]);
-    const after = Array.from(
-      { length: OTHERS },
-      (_, i) => pool.applyAsync(plain, [i]),
-    );
-    await struck(begun, fate, fated, pool);
-    if (fate === "loop") return;
-    for (const [i, result] of after.entries()) assertEquals(await result, i);
-    assertEquals(await pool.apply(plain, [7]), 7);
-  }, options);
-
-  if (fate === "memory" || fate === "unsendable") continue;
-  contract(title("idle"), async (ctx) => {
-    assert(fatesOf(ctx).includes(fate));
+  contract(`crash matrix: ${fate} while idle`, async (ctx) => {
     await using pool = smallPool(ctx, 1);
     const begun = SharedGate.in(ctx);
     await pool.apply(misfortuneLater, [begun, fate]);
@@ -194,48 +216,9 @@ for (const fate of FATES) {
       assert(performance.now() - start < SOON_MS);
       return;
     }
+    killIfThread(ctx, begun, fate);
     await until(() => pool.statistics().started === 2, "it is replaced");
     assertEquals(await pool.apply(plain, [3]), 3);
     assertEquals(pool.statistics().lost, 1);
-  }, options);
+  });
 }
-
-/** Sees to it that a task which cannot succeed fails as it should. */
-async function struck(
-  begun: SharedGate,
-  fate: Fate,
-  fated: { get(): Promise<unknown> },
-  pool: { terminate(): Promise<void> },
-): Promise<void> {
-  await begun.reaches(1, "the misfortune begins");
-  const start = performance.now();
-  if (fate === "loop") {
-    // Nothing but the end of the pool helps: there was no time limit.
-    await pool.terminate();
-    await assertRejects(() => fated.get(), PoolTerminatedError);
-  } else {
-    const error = await assertRejects(() => fated.get());
-    assertInstanceOf(error, Error);
-    // What fails while it is encoded is a result that cannot be sent.
-    const isSent = ["exit", "kill", "memory"].includes(fate);
-    if (isSent) assertInstanceOf(error, WorkerLostError);
-    else assert(!(error instanceof WorkerLostError), String(error));
-  }
-  const took = performance.now() - start;
-  assert(took < SOON_MS, `it took ${took} ms`);
-}
-
-contract(
-  "crash matrix: a process killed from outside while it runs a task",
-  async (ctx) => {
-    await using pool = smallPool(ctx);
-    await pool.ready;
-    const begun = SharedGate.in(ctx);
-    const fated = pool.applyAsync(misfortuneNow, [begun, "loop"]);
-    await begun.reaches(1, "the task burns");
-    for (const child of ctx.activeChildren()) child.kill();
-
-    await soon(begun, assertRejects(() => fated.get(), WorkerLostError));
-    assertEquals(await pool.apply(plain, [7]), 7);
-  },
-);

@@ -52,6 +52,16 @@ export function _compiled(): void {
       yield 1;
     })(),
   ));
+  // A list of results of several kinds.
+  const _results: AsyncResult<unknown>[] = [
+    pool.applyAsync(square, [1]),
+    pool.mapAsync(later, [1]),
+  ];
+  const _iterators: AsyncIterableIterator<unknown>[] = [
+    pool.imap(square, [1]),
+    pool.imapUnordered(later, [1]),
+  ];
+  const _iterator: PoolIterator<number | string> = pool.imap(square, [1]);
   pool.apply(same, [5]);
   pool.applyAsync(square, [1], {
     callback: (value: number) => value,
