@@ -34,6 +34,7 @@ export {
   cpuCount,
   currentProcess,
   exit,
+  Finalize,
   freezeSupport,
   getAllStartMethods,
   getContext,
@@ -49,6 +50,7 @@ export {
   sleep,
 } from "./contexts/mod.ts";
 export type {
+  FinalizeOptions,
   GetStartMethodOptions,
   ParentFacts,
   ProcessInfo,

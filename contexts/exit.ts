@@ -1,6 +1,23 @@
 /**
- * How a participant ends in good order: callbacks by priority, then its children,
- * then the rest of the callbacks.
+ * How a participant ends in good order:
+ *
+ * ```
+ *   callbacks of priority 0 and above, the highest first
+ *   daemons are terminated, then all children are waited for
+ *   the remaining callbacks
+ * ```
+ *
+ * Of equal priorities the one registered last comes first. In a child this follows
+ * the target, and each step is awaited. The first process has no target: there it
+ * follows when the program has nothing left to do, and is awaited as well. If the
+ * program calls `Deno.exit()` instead, nothing can be awaited any more: the same
+ * steps are begun in the same order, and daemons are ended, but not waited for. An
+ * uncaught error and a signal end a first process without any of this; daemons die
+ * with it all the same, as the kernel, or Deno, sees to it.
+ *
+ * | priority | whose                                        |
+ * | -------- | -------------------------------------------- |
+ * | 15       | pools: before their workers, which are daemons |
  *
  * Runs in the parent and in the child.
  *
@@ -17,6 +34,9 @@ interface ExitCallback {
   readonly run: () => unknown;
 }
 
+/** So long may a daemon take to end once it has been told to. */
+const DAEMON_GRACE_MS = 1000;
+
 const callbacks = new Set<ExitCallback>();
 let registered = 0;
 let listening = false;
@@ -25,8 +45,7 @@ let listening = false;
  * Has something done at exit: the highest priority first, and of equal ones the
  * one registered last.
  *
- * @param run What to do. At the end of a child it is awaited; when the first
- * process ends it can only act at once.
+ * @param run What to do. It is awaited, unless the program ends by `Deno.exit()`.
  * @param priority Its place in the order; below zero after the children.
  * @returns Takes it back.
  */
@@ -67,20 +86,24 @@ export function exit(reason?: unknown): never {
   Deno.exit(code);
 }
 
-/** The exit sequence of a child, in which it can wait for its own children. */
+/** The exit sequence where it can be awaited. A second call does nothing. */
 export async function exitSequence(): Promise<void> {
   if (current.isExiting) return;
   current.isExiting = true;
   log.info("process shutting down");
   log.debug('running all "atexit" finalizers with priority >= 0');
-  for (const callback of due(0)) await attempt(callback);
-  endDaemons();
+  for (const run of due(0)) await attempt(run);
+  const daemons = endDaemons();
   for (const child of [...children]) {
     log.info(`calling join() for process ${child.name}`);
+    if (daemons.has(child) && !await child.join({ timeout: DAEMON_GRACE_MS })) {
+      // It does not listen, and nobody is to be kept waiting by a daemon.
+      child.kill();
+    }
     await child.join();
   }
   log.debug('running the remaining "atexit" finalizers');
-  for (const callback of due(-Infinity)) await attempt(callback);
+  for (const run of due(-Infinity)) await attempt(run);
 }
 
 /** The same where nothing can be awaited any more. */
@@ -88,34 +111,55 @@ function exitSequenceSync(): void {
   if (current.isExiting) return;
   current.isExiting = true;
   log.info("process shutting down");
-  for (const callback of due(0)) void attempt(callback);
+  log.debug('running all "atexit" finalizers with priority >= 0');
+  for (const run of due(0)) void attempt(run);
   endDaemons();
-  for (const callback of due(-Infinity)) void attempt(callback);
+  log.debug('running the remaining "atexit" finalizers');
+  for (const run of due(-Infinity)) void attempt(run);
 }
 
-/** Ends what must not outlive this participant when it ends. */
+/**
+ * Ends what must not outlive this participant when it ends, and runs what has been
+ * registered, however it ends.
+ */
 export function listenForEnd(): void {
   if (listening) return;
   listening = true;
+  // Heard in a first process that has nothing left to do. Refusing to end lets
+  // what is awaited go on; once nothing is, it is heard again.
+  globalThis.addEventListener("beforeunload", (event) => {
+    if (current.isExiting) return;
+    event.preventDefault();
+    void exitSequence();
+  });
   globalThis.addEventListener("unload", exitSequenceSync);
 }
 
-function endDaemons(): void {
+function endDaemons(): ReadonlySet<unknown> {
+  const daemons = new Set<unknown>();
   for (const child of children) {
     if (!child.daemon) continue;
+    daemons.add(child);
     log.info(`calling terminate() for daemon ${child.name}`);
     child.terminate();
   }
+  return daemons;
 }
 
-/** Takes the callbacks from a priority on, in their order. */
-function due(lowest: number): ExitCallback[] {
+/**
+ * The callbacks from a priority on, in their order. One that has been taken back
+ * by the time it would be its turn is left out; one that is registered meanwhile
+ * is not part of this round.
+ */
+function* due(lowest: number): Generator<() => unknown> {
   const chosen = [...callbacks].filter(({ priority }) => priority >= lowest);
-  for (const callback of chosen) callbacks.delete(callback);
-  return chosen.sort((a, b) => b.priority - a.priority || b.order - a.order);
+  chosen.sort((a, b) => b.priority - a.priority || b.order - a.order);
+  for (const callback of chosen) {
+    if (callbacks.delete(callback)) yield callback.run;
+  }
 }
 
-async function attempt({ run }: ExitCallback): Promise<void> {
+async function attempt(run: () => unknown): Promise<void> {
   try {
     await run();
   } catch (error) {

@@ -31,6 +31,8 @@ export {
   parentProcess,
 } from "./family.ts";
 export type { ParentFacts } from "./family.ts";
+export { Finalize } from "./finalize.ts";
+export type { FinalizeOptions } from "./finalize.ts";
 export { register } from "./functions.ts";
 export { setPreload } from "./_preload.ts";
 export { Process } from "./process.ts";

@@ -144,6 +144,7 @@ export class Crew {
 
   #onEnd(worker: PoolWorker): void {
     const wasLeaving = worker.isLeaving;
+    log.debug(() => `cleaning up ${worker.process.name}`);
     this.#events.ended(worker);
     this.workers.delete(worker);
     worker.free();

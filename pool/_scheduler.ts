@@ -32,6 +32,7 @@ import {
   WorkerLostError,
 } from "../errors.ts";
 import { log } from "../_log.ts";
+import { atExit } from "../contexts/exit.ts";
 import { refer } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
@@ -58,6 +59,9 @@ import { Task } from "./_task.ts";
 import type { Job, TaskSettings } from "./_task.ts";
 import { TaskQueue } from "./_task_queue.ts";
 import { watchTime } from "./_time_limits.ts";
+
+/** When a pool that nobody has ended is ended at exit; see `contexts/exit.ts`. */
+const EXIT_PRIORITY = 15;
 
 /** The states of a pool. */
 export type PoolState = "INIT" | "RUN" | "CLOSE" | "TERMINATE";
@@ -92,6 +96,7 @@ export class Scheduler {
   readonly #functions = new Map<number, Uint8Array>();
   readonly #functionNumbers = new WeakMap<AnyFunction, number>();
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #forgetExit: () => void;
   /** The pool, held while it has work: nobody else may be holding it. */
   #owner: WeakRef<object> | undefined;
   #held: object | undefined;
@@ -141,6 +146,12 @@ export class Scheduler {
     });
     this.openJobs = new OpenJobs(() => this.#endIfDone());
     this.#state = "RUN";
+    // Before the workers are ended as the daemons they are: no others are to take
+    // their places.
+    this.#forgetExit = atExit(() => {
+      log.debug("finalizing pool");
+      return this.terminate();
+    }, EXIT_PRIORITY);
     try {
       this.#crew.hire();
     } catch (error) {
@@ -473,6 +484,7 @@ export class Scheduler {
     if (this.#outstanding > 0 || this.#needed() > 0) return;
     if (this.#state === "CLOSE" && this.openJobs.size > 0) return;
     this.#isGone = true;
+    this.#forgetExit();
     this.#stopLingering();
     this.#neverReady();
     this.#arena.heap.free(this.#offset, POOL_BYTES);

@@ -174,6 +174,7 @@ class PoolWorkerMain {
   #fn = 0;
   #index = 0;
   #body: Uint8Array = this.#scratch;
+  #served = 0;
 
   constructor(arena: Arena, channel: Channel) {
     this.#arena = arena;
@@ -206,7 +207,13 @@ class PoolWorkerMain {
         await new Promise((resolve) => setImmediate(resolve));
         turnedMs = performance.now();
       }
-      if (this.#kind === EXIT) return;
+      if (this.#kind === EXIT) {
+        log.debug(() =>
+          `worker got sentinel -- exiting after ${this.#served} tasks`
+        );
+        return;
+      }
+      this.#served++;
       const pending = this.#run(begunMs);
       if (pending) await pending;
     }
