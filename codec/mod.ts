@@ -8,8 +8,8 @@
  * once, with the way to it. README.md in this folder describes the format.
  *
  * ```ts
- * import { decode, encode } from "./mod.ts";
- * import { EncodingError } from "../errors.ts";
+ * import { decode, encode } from "@deno-mp/multiprocessing/codec";
+ * import { EncodingError } from "@deno-mp/multiprocessing/errors";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
  * const job = { id: 7, shape: [2, 3], when: new Date(0) };

@@ -84,11 +84,20 @@ export interface UpperRooms {
   readonly logToStderr: typeof import("../logging.ts").logToStderr;
 }
 
-let upper: UpperRooms | undefined;
+let upper: Partial<UpperRooms> = {};
 
 /** Hands in what stands above this room; the front door does it. */
-export function complete(rooms: UpperRooms): void {
-  upper = rooms;
+export function complete(rooms: Partial<UpperRooms>): void {
+  upper = { ...upper, ...rooms };
+}
+
+/** Something of a room above this one, if it has been loaded. */
+function above<N extends keyof UpperRooms>(name: N): UpperRooms[N] {
+  const part = upper[name];
+  if (part !== undefined) return part as UpperRooms[N];
+  throw new ProcessError(
+    `Cannot give ${name} as nobody has loaded it: import "@deno-mp/multiprocessing" itself`,
+  );
 }
 
 /**
@@ -124,7 +133,7 @@ export class Context {
 
   /** See `Pool`. */
   get Pool(): UpperRooms["Pool"] {
-    return this.#bind(upper!.Pool);
+    return this.#bind(above("Pool"));
   }
 
   /** See {@linkcode Lock}. */
@@ -238,22 +247,22 @@ export class Context {
 
   /** See `getLogger`. */
   get getLogger(): UpperRooms["getLogger"] {
-    return upper!.getLogger;
+    return above("getLogger");
   }
 
   /** See `logToStderr`. */
   get logToStderr(): UpperRooms["logToStderr"] {
-    return upper!.logToStderr;
+    return above("logToStderr");
   }
 
   /** See `Listener`. */
   get Listener(): UpperRooms["Listener"] {
-    return upper!.Listener;
+    return above("Listener");
   }
 
   /** See `Client`. */
   get Client(): UpperRooms["Client"] {
-    return upper!.Client;
+    return above("Client");
   }
 
   /**

@@ -2,6 +2,21 @@
  * How a child comes to life: contexts, processes, and what they know of each
  * other.
  *
+ * Pools, connections and the logger stand above this room: a context gives them
+ * once they have been imported by the package's front door.
+ *
+ * @example A function running beside this program
+ * ```ts
+ * import { getContext, sleep } from "@deno-mp/multiprocessing/contexts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { Process } = getContext("worker");
+ * const process = new Process({ target: sleep, args: [10] });
+ * process.start();
+ * await process.join();
+ * assertEquals(process.exitCode, 0);
+ * ```
+ *
  * @module
  */
 import "./standalone_child.ts"; // first: in such a child nothing else may run

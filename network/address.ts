@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { makeTempFolder } from "./_folders.ts";
 
 /** A TCP address. */
 export interface NetAddress {
@@ -271,10 +272,10 @@ function open(place: Place, backlog = Infinity): Deno.Listener {
 
 /** A socket in a folder that only this user can look into. */
 function listenAnywhere(): Post {
-  let folder = Deno.makeTempDirSync({ prefix: "mp-" });
+  let folder = makeTempFolder();
   if (new TextEncoder().encode(folder).byteLength > PATH_BYTES_MAX - 10) {
     Deno.removeSync(folder);
-    folder = Deno.makeTempDirSync({ prefix: "mp-", dir: "/tmp" });
+    folder = makeTempFolder("/tmp");
   }
   const post = listenAt(`${folder}/listener`, {});
   const close = () => {

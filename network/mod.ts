@@ -3,8 +3,9 @@
  * another, in Deno or in CPython, whose wire protocol this is. README.md in this
  * folder describes it.
  *
+ * @example Both ends
  * ```ts
- * import { Client, Listener } from "@deno-mp/multiprocessing";
+ * import { Client, Listener } from "@deno-mp/multiprocessing/network";
  * import { assertEquals } from "@std/assert";
  *
  * const authkey = crypto.getRandomValues(new Uint8Array(32));

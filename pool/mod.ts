@@ -1,8 +1,20 @@
 /**
  * Pools: workers that are given tasks.
  *
+ * @example Squares
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing/pool";
+ * import { square } from "../examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new Pool(2);
+ * assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ * ```
+ *
  * @module
  */
+import "../contexts/mod.ts"; // what its workers run, and that it comes first
+
 export { AsyncResult } from "./async_result.ts";
 export { currentTask } from "./current_task.ts";
 export type { CurrentTask } from "./current_task.ts";

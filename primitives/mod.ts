@@ -1,6 +1,20 @@
 /**
  * What parent and child share: locks and other ways to wait for each other, queues
- * and pipes.
+ * and pipes, values, arrays and memory with a name.
+ *
+ * @example A queue and a lock
+ * ```ts
+ * import { Lock, Queue } from "@deno-mp/multiprocessing/primitives";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const queue = new Queue<string>();
+ * const lock = new Lock();
+ * {
+ *   using _guard = await lock.acquire();
+ *   await queue.put("hello");
+ * }
+ * assertEquals(await queue.get(), "hello");
+ * ```
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The handshake: the rows AUTH of BEHAVIOURS.md, LESSON-40 and LESSON-45.
+ * The handshake: the rows AUTH, LESSON-40 and LESSON-45.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * `SocketConnection`: the rows CONN, POLL and WAIT of BEHAVIOURS.md that apply to
+ * `SocketConnection`: the rows CONN, POLL and WAIT that apply to
  * sockets, and LESSON-30 to 32.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * `Listener` and `Client`: the rows LIST of BEHAVIOURS.md, and LESSON-46, 48 and 52.
+ * `Listener` and `Client`: the rows LIST, and LESSON-46, 48 and 52.
  *
  * @module
  */

@@ -1,0 +1,165 @@
+/**
+ * What has a name in the file system outlives a program that is killed. Nobody
+ * watches over it: the next program that makes such a thing removes what the dead
+ * have left.
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { getContext } from "../../contexts/mod.ts";
+import { once } from "../_support/contract.ts";
+import { describeEnd, runProgram, startProgram } from "../_support/program.ts";
+
+const FRONT_DOOR = import.meta.resolve("../../mod.ts");
+
+/** A folder for the temporary files of programs. */
+class TempFolder implements AsyncDisposable {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(): Promise<TempFolder> {
+    // With a path that is short enough for that of a socket.
+    const path = await Deno.makeTempDir({ dir: "/tmp", prefix: "mpt_" });
+    return new TempFolder(path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+}
+
+/** A program that listens somewhere, says where, and goes on for ever. */
+const LISTENS = `
+  import { Listener, logToStderr } from "${FRONT_DOOR}";
+  const listener = new Listener();
+  console.log("at", listener.address);
+  await listener.accept();
+`;
+
+for (const signal of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
+  once(
+    `RT-01 the socket of a program that ended by ${signal} is removed by the next one`,
+    async () => {
+      await using folder = await TempFolder.make();
+      const temp = folder.path;
+      const env = { TMPDIR: temp };
+      await using killed = await startProgram(LISTENS, { env });
+      await using living = await startProgram(LISTENS, { env });
+      await killed.says(/at .*\n/);
+      const [, kept] = await living.says(/at (.*)\n/);
+      killed.signal(signal);
+      assertEquals((await killed.ended).signal, signal);
+      assertEquals(namesIn(temp).length, 2);
+
+      const end = await runProgram(
+        `
+      import { Client, Listener, logToStderr } from "${FRONT_DOOR}";
+      logToStderr("DEBUG");
+      const listener = new Listener();
+      listener.close();
+    `,
+        { env },
+      );
+      assertEquals(end.code, 0, describeEnd(end));
+      assertEquals(
+        namesIn(temp).map((name) => `${temp}/${name}/listener`),
+        [kept],
+      );
+      const [created, removed] = end.stderr.split("\n");
+      assert(created!.startsWith("[INFO/MainProcess] created temp directory "));
+      assert(
+        removed!.startsWith("[DEBUG/MainProcess] removed temp directory "),
+      );
+      living.signal("SIGKILL");
+      await living.ended;
+    },
+  );
+}
+
+once("RT-01 folders that cannot be judged are left alone", async () => {
+  await using folder = await TempFolder.make();
+  const temp = folder.path;
+  const strange = [
+    // No process of that number, but another pid namespace, or an unknown one.
+    "mp-999999999-1-abc",
+    "mp-999999999-0-abc",
+    "mp-abc",
+    "other",
+  ];
+  for (const name of strange) await Deno.mkdir(`${temp}/${name}`);
+  const end = await runProgram(
+    `
+    import { Listener } from "${FRONT_DOOR}";
+    new Listener().close();
+  `,
+    { env: { TMPDIR: temp } },
+  );
+  assertEquals(end.code, 0, describeEnd(end));
+  assertEquals(namesIn(temp), strange.sort());
+});
+
+once("RT-02 a program that ends in good order leaves no folder", async () => {
+  await using folder = await TempFolder.make();
+  const temp = folder.path;
+  for (const last of ["", "Deno.exit(3);", "listener.close();"]) {
+    const end = await runProgram(
+      `
+      import { Listener } from "${FRONT_DOOR}";
+      const listener = new Listener();
+      ${last}
+    `,
+      { env: { TMPDIR: temp } },
+    );
+    assertEquals(end.stderr, "", describeEnd(end));
+    assertEquals(namesIn(temp), []);
+  }
+});
+
+for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+  once(
+    `RT-01 named memory of a program that ended by ${signal} is removed by the next one`,
+    async () => {
+      await using killed = await startProgram(`
+      import { getContext } from "${FRONT_DOOR}";
+      const { SharedMemory, ShareableList } = getContext("spawn");
+      const memory = new SharedMemory({ create: true, size: 100 });
+      const list = new ShareableList([1, 2, 3]);
+      console.log("names", memory.name, list.shm.name);
+      setInterval(() => {}, 1e6);
+    `);
+      const [, ...names] = await killed.says(/names (\S+) (\S+)\n/);
+      const there = () =>
+        names.filter((name) => namesIn("/dev/shm").includes(name!));
+      assertEquals(there(), names);
+      killed.signal(signal);
+      assertEquals((await killed.ended).signal, signal);
+      assertEquals(there(), names);
+
+      const end = await runProgram(`
+      import { getContext } from "${FRONT_DOOR}";
+      const { SharedMemory } = getContext("spawn");
+      using memory = new SharedMemory({ create: true, size: 100 });
+      memory.unlink();
+    `);
+      assertEquals(end.code, 0, describeEnd(end));
+      assertEquals(there(), []);
+    },
+  );
+}
+
+once("RT-06 a name that is too long is refused, and leaves nothing", () => {
+  const { SharedMemory } = getContext("spawn");
+  const before = namesIn("/dev/shm");
+  const name = "n".repeat(300);
+  assertThrows(
+    () => new SharedMemory({ name, create: true, size: 10 }),
+    RangeError,
+    "its name must have at most",
+  );
+  assertEquals(namesIn("/dev/shm"), before);
+});
