@@ -154,12 +154,14 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
 
 once("RT-06 a name that is too long is refused, and leaves nothing", () => {
   const { SharedMemory } = getContext("spawn");
-  const before = namesIn("/dev/shm");
   const name = "n".repeat(300);
   assertThrows(
     () => new SharedMemory({ name, create: true, size: 10 }),
     RangeError,
     "its name must have at most",
   );
-  assertEquals(namesIn("/dev/shm"), before);
+  const own = namesIn("/dev/shm").filter((file) =>
+    file.includes("nnnnn") || file.includes(`.${Deno.pid}.`)
+  );
+  assertEquals(own, []);
 });
