@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Finalize } from "../../contexts/mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox } from "../_support/meeting.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 import {
