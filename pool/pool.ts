@@ -127,12 +127,12 @@ export class Pool<I extends unknown[] = []> {
    */
   apply<A extends unknown[], R>(
     fn: (...args: A) => R,
-    args: A,
+    args: readonly [...A],
     options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>>;
   apply<R>(
     fn: (...args: never[]) => R,
-    args?: unknown[],
+    args?: readonly unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>> {
     return promised(() => this.#apply(fn, args, options));
@@ -163,12 +163,12 @@ export class Pool<I extends unknown[] = []> {
    */
   applyAsync<A extends unknown[], R>(
     fn: (...args: A) => R,
-    args: A,
+    args: readonly [...A],
     options?: ApplyOptions<Awaited<R>>,
   ): AsyncResult<Awaited<R>>;
   applyAsync<R>(
     fn: (...args: never[]) => R,
-    args?: unknown[],
+    args?: readonly unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): AsyncResult<Awaited<R>> {
     return this.#apply(fn, args, options);
@@ -221,7 +221,7 @@ export class Pool<I extends unknown[] = []> {
    */
   starmap<A extends unknown[], R>(
     fn: (...args: A) => R,
-    tuples: AnyIterable<A>,
+    tuples: AnyIterable<readonly [...A]>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): Promise<Awaited<R>[]> {
     const spread = fn as unknown as (...args: never[]) => R;
@@ -238,7 +238,7 @@ export class Pool<I extends unknown[] = []> {
    */
   starmapAsync<A extends unknown[], R>(
     fn: (...args: A) => R,
-    tuples: Iterable<A>,
+    tuples: Iterable<readonly [...A]>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): AsyncResult<Awaited<R>[]> {
     const spread = fn as unknown as (...args: never[]) => R;
@@ -339,7 +339,7 @@ export class Pool<I extends unknown[] = []> {
 
   #apply<R>(
     fn: (...args: never[]) => R,
-    args: unknown[] = [],
+    args: readonly unknown[] = [],
     options: ApplyOptions<Awaited<R>> | undefined,
   ): AsyncResult<Awaited<R>> {
     checkFunction(fn);

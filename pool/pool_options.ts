@@ -39,7 +39,7 @@ export interface PoolOptions<I extends unknown[] = []> {
    *
    * @default {[]}
    */
-  initArgs?: I | undefined;
+  initArgs?: readonly [...I] | undefined;
   /**
    * Called last in each worker that ends in good order: because the pool was
    * closed, or the worker is replaced or not needed. It may take ten seconds.
@@ -85,7 +85,7 @@ export interface ResolvedPoolOptions {
   readonly least: number;
   readonly idleMs: number;
   readonly initializer: ((...args: never[]) => unknown) | null;
-  readonly initArgs: unknown[];
+  readonly initArgs: readonly unknown[];
   readonly finalizer: (() => unknown) | null;
   readonly maxTasks: number;
   readonly maxMemoryMb: number;
@@ -168,7 +168,9 @@ function callable<F>(name: string, value: F | undefined): F | null {
   throw new TypeError(`${name} must be a callable`);
 }
 
-function checkedArgs(args: unknown[] | undefined): unknown[] {
+function checkedArgs(
+  args: readonly unknown[] | undefined,
+): readonly unknown[] {
   if (args === undefined) return [];
   if (Array.isArray(args)) return args;
   throw new TypeError("initArgs must be an array");
