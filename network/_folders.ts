@@ -1,15 +1,24 @@
 /**
  * Temporary folders for sockets. A program that ends removes its own; one that is
  * killed, by SIGTERM too, leaves it, and the next program that makes such a folder
- * removes it. So the name tells whose it is:
+ * removes it.
+ *
+ * **Whose it is** tells a lock on a file in it, which the system lets go of when its
+ * holder ends, however it ends. A process id would be given to somebody else some
+ * day, and means another process to a container that shares the folder.
  *
  * ```
- *   mp-<process id>-<pid namespace>-<something unique>
+ *   maker                          whoever sweeps
+ *   -----                          --------------
+ *   make the folder
+ *   make the file in it            a folder without the file is left alone for a
+ *   lock it                          minute: it is being made
+ *   is it still there?             lock it; if that works, nobody lives here:
+ *     if not, begin again            remove the file, then the folder
  * ```
  *
- * A folder goes only if it is of this pid namespace and no such process runs. Where
- * that cannot be known (not on Linux, or nothing may be read), it stays: the system
- * clears its temporary files some day.
+ * The last step of the maker is for one whose file was locked by a sweeper before
+ * the maker could.
  *
  * Runs in the parent and in the child.
  *
@@ -17,26 +26,41 @@
  */
 import { log } from "../_log.ts";
 
-const FOLDER_REGEXP = /^mp-(\d+)-(\d+)-/;
+/** How the names of folders begin. */
+const PREFIX = "mp-";
+const NAME_REGEXP = /^mp-[0-9a-f]+$/;
+/** The file that is locked. */
+const LOCK = "lock";
+/** A folder without a lock that is older has been left by the dead. */
+const MAKING_MS = 60_000;
 
-/** The namespace of those who do not know theirs. */
-const UNKNOWN = "0";
-
-let namespace: string | undefined;
+/** A folder that only this user can look into. */
+export interface TempFolder {
+  /** Where it is. */
+  readonly path: string;
+  /** Removes it with what is in it. */
+  remove(): void;
+}
 
 /**
- * Makes a folder that only this user can look into.
+ * Makes a folder.
  *
  * @param parent Where; in the system's folder of temporary files if not given.
  */
-export function makeTempFolder(parent?: string): string {
-  const folder = Deno.makeTempDirSync({
-    ...(parent === undefined ? {} : { dir: parent }),
-    prefix: `mp-${Deno.pid}-${pidNamespace()}-`,
-  });
-  log.info(`created temp directory ${folder}`);
-  sweepOnce(folder.slice(0, folder.lastIndexOf("/")));
-  return folder;
+export function makeTempFolder(parent?: string): TempFolder {
+  const dir = parent === undefined ? {} : { dir: parent };
+  while (true) {
+    const path = Deno.makeTempDirSync({ ...dir, prefix: PREFIX });
+    const file = openLock(path, true);
+    if (!file) continue;
+    log.info(`created temp directory ${path}`);
+    sweepOnce(path.slice(0, path.lastIndexOf("/")));
+    const remove = () => {
+      removeAll(path);
+      file.close();
+    };
+    return { path, remove };
+  }
 }
 
 const swept = new Set<string>();
@@ -45,44 +69,63 @@ const swept = new Set<string>();
 function sweepOnce(parent: string): void {
   if (swept.has(parent)) return;
   swept.add(parent);
-  if (pidNamespace() === UNKNOWN || !mayRead(parent)) return;
-  for (const { name } of Deno.readDirSync(parent)) {
-    const match = name.match(FOLDER_REGEXP);
-    if (!match || match[2] !== pidNamespace() || isRunning(match[1]!)) continue;
-    try {
-      Deno.removeSync(`${parent}/${name}`, { recursive: true });
-      log.debug(`removed temp directory ${parent}/${name} of the dead`);
-    } catch {
-      // Somebody else's, or somebody has been faster.
-    }
+  const { state } = Deno.permissions.querySync({ name: "read", path: parent });
+  if (state !== "granted") return; // and it must not be asked for
+  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
+    if (isDirectory && NAME_REGEXP.test(name)) sweep(`${parent}/${name}`);
   }
 }
 
-/** Tells pid namespaces apart: a container may share the folder. */
-function pidNamespace(): string {
-  if (namespace !== undefined) return namespace;
-  namespace = UNKNOWN;
-  if (Deno.build.os === "linux" && mayRead("/proc")) {
-    try {
-      const link = Deno.readLinkSync("/proc/self/ns/pid");
-      namespace = link.match(/\d+/)?.[0] ?? UNKNOWN;
-    } catch {
-      // Not to be known here.
-    }
-  }
-  return namespace;
-}
-
-function isRunning(pid: string): boolean {
+function sweep(path: string): void {
   try {
-    Deno.statSync(`/proc/${pid}`);
-    return true;
-  } catch (error) {
-    return !(error instanceof Deno.errors.NotFound);
+    using file = openLock(path, false);
+    if (!file && (hasLock(path) || ageMs(path) < MAKING_MS)) return;
+    // The file first: its maker looks whether it is there.
+    if (file) Deno.removeSync(`${path}/${LOCK}`);
+    removeAll(path);
+    log.debug(`removed temp directory ${path} of a program that was killed`);
+  } catch {
+    // Somebody else's, or somebody has been faster.
   }
 }
 
-function mayRead(path: string): boolean {
-  const { state } = Deno.permissions.querySync({ name: "read", path });
-  return state === "granted";
+/** Locks a folder; gives nothing if somebody else has. */
+function openLock(folder: string, create: boolean): Deno.FsFile | undefined {
+  const path = `${folder}/${LOCK}`;
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true, write: true, create });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  if (file.tryLockSync(true) && hasLock(folder)) return file;
+  file.close();
+  return undefined;
+}
+
+function hasLock(folder: string): boolean {
+  try {
+    return Deno.statSync(`${folder}/${LOCK}`).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function ageMs(path: string): number {
+  return Date.now() - (Deno.statSync(path).mtime?.getTime() ?? Date.now());
+}
+
+/**
+ * Removes a file, or a folder with all that is in it, if it is there.
+ *
+ * @param path Where it is.
+ */
+export function removeAll(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    // Somebody has tidied up before.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

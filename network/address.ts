@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { makeTempFolder } from "./_folders.ts";
+import { makeTempFolder, removeAll } from "./_folders.ts";
 
 /** A TCP address. */
 export interface NetAddress {
@@ -130,7 +130,7 @@ export function listenAt(
   const { path } = place;
   const closeForExit = () => {
     close();
-    if (!path.startsWith("\0")) remove(path);
+    if (!path.startsWith("\0")) removeAll(path);
   };
   return { socket, address: path, close, closeForExit };
 }
@@ -273,26 +273,23 @@ function open(place: Place, backlog = Infinity): Deno.Listener {
 /** A socket in a folder that only this user can look into. */
 function listenAnywhere(): Post {
   let folder = makeTempFolder();
-  if (new TextEncoder().encode(folder).byteLength > PATH_BYTES_MAX - 10) {
-    Deno.removeSync(folder);
+  if (new TextEncoder().encode(folder.path).byteLength > PATH_BYTES_MAX - 10) {
+    folder.remove();
     folder = makeTempFolder("/tmp");
   }
-  const post = listenAt(`${folder}/listener`, {});
+  let post: Post;
+  try {
+    post = listenAt(`${folder.path}/listener`, {});
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
   const close = () => {
     post.close();
     // Nobody else gets this name, so it need not wait for the next turn.
-    remove(folder);
+    folder.remove();
   };
   return { ...post, close, closeForExit: close };
-}
-
-function remove(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    // Somebody has tidied up before.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 /** The same kind of error, saying what was being done and why it failed. */

@@ -81,26 +81,51 @@ for (const signal of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
   );
 }
 
-once("RT-01 folders that cannot be judged are left alone", async () => {
+once(
+  "RT-01 folders of others, and those being made, are left alone",
+  async () => {
+    await using folder = await TempFolder.make();
+    const temp = folder.path;
+    // An old one without a lock has been left while it was being made.
+    const names = ["mp-123abc", "mp-123abc.d", "mp-no", "other", "mp-456"];
+    for (const name of names) await Deno.mkdir(`${temp}/${name}`);
+    const old = new Date(Date.now() - 3600_000);
+    await Deno.utime(`${temp}/mp-456`, old, old);
+    await Deno.writeTextFile(`${temp}/other/lock`, "");
+    // A lock that somebody holds, whatever process that is.
+    await Deno.writeTextFile(`${temp}/mp-123abc/lock`, "");
+    using held = await Deno.open(`${temp}/mp-123abc/lock`, { write: true });
+    await held.lock(true);
+
+    const program = `
+    import { Listener } from "${FRONT_DOOR}";
+    new Listener().close();
+  `;
+    const end = await runProgram(program, { env: { TMPDIR: temp } });
+    assertEquals(end.code, 0, describeEnd(end));
+    assertEquals(namesIn(temp), names.slice(0, -1).sort());
+
+    await held.unlock();
+    await runProgram(program, { env: { TMPDIR: temp } });
+    assertEquals(namesIn(temp), ["mp-123abc.d", "mp-no", "other"]);
+  },
+);
+
+once("Listener leaves no folder when it may not listen", async () => {
   await using folder = await TempFolder.make();
-  const temp = folder.path;
-  const strange = [
-    // No process of that number, but another pid namespace, or an unknown one.
-    "mp-999999999-1-abc",
-    "mp-999999999-0-abc",
-    "mp-abc",
-    "other",
-  ];
-  for (const name of strange) await Deno.mkdir(`${temp}/${name}`);
   const end = await runProgram(
     `
     import { Listener } from "${FRONT_DOOR}";
-    new Listener().close();
+    new Listener();
   `,
-    { env: { TMPDIR: temp } },
+    {
+      env: { TMPDIR: folder.path },
+      flags: ["run", "--no-prompt", "--allow-read", "--allow-write"],
+    },
   );
-  assertEquals(end.code, 0, describeEnd(end));
-  assertEquals(namesIn(temp), strange.sort());
+  assertEquals(end.code, 1);
+  assert(end.stderr.includes("Requires net access"), describeEnd(end));
+  assertEquals(namesIn(folder.path), []);
 });
 
 once("RT-02 a program that ends in good order leaves no folder", async () => {
