@@ -1,7 +1,7 @@
 /**
  * Values to bytes and back: our codec beside what else a program could use.
  *
- * Run with `deno run -A --no-lock bench/codec.ts [case …]`. Each number is the
+ * Run by `deno task bench codec`, or by itself without one of the rivals. Each number is the
  * median time of one encode and one decode, in microseconds. The rivals take
  * turns within each case, in random order, so that a busy machine slows all of
  * them alike.
@@ -11,6 +11,7 @@
  * the column `+ copy`. It, JSON and `node:v8` each lose something that
  * structured cloning keeps. `structuredClone()` makes no bytes.
  */
+import { createRequire } from "node:module";
 import { deserialize, serialize } from "node:v8";
 import { decode, encode, encodeParts } from "../codec/mod.ts";
 
@@ -26,21 +27,18 @@ interface Packer {
   unpack(bytes: Uint8Array): unknown;
 }
 
-/**
- * The older of the two versions of msgpackr's native part that are around, since
- * some mirrors of the registry lack the newest for other platforms; resolved
- * first, it serves msgpackr as well.
- */
-const NATIVE_PART = "npm:msgpackr-extract@3.0.4";
-const MSGPACKR = "npm:msgpackr@1";
-
-async function loadMsgpackr(): Promise<Packer | undefined> {
+/** Loads msgpackr from where `deno task bench` has installed it. */
+function loadMsgpackr(): Packer | undefined {
+  const folder = Deno.env.get("BENCH_RIVALS_FOLDER");
+  if (!folder) {
+    console.log("msgpackr is left out: deno task bench codec has it");
+    return undefined;
+  }
   try {
-    // Not in an import declaration: without the network the rest still runs.
-    await import(NATIVE_PART);
-    return await import(MSGPACKR);
+    return createRequire(`${folder}/package.json`)("msgpackr") as Packer;
   } catch (error) {
-    console.log(`${MSGPACKR} cannot be loaded: ${error}`);
+    console.log(`msgpackr cannot be loaded: ${error}`);
+    return undefined;
   }
 }
 
@@ -109,7 +107,7 @@ const RIVALS: Rival[] = [
   ["codec", (value) => decode(encode(value))],
   ["codec, ring", throughRing],
 ];
-const msgpackr = await loadMsgpackr();
+const msgpackr = loadMsgpackr();
 if (msgpackr) {
   const { pack, unpack } = msgpackr;
   RIVALS.push(

@@ -1,0 +1,4 @@
+/** The task of piscina and tinypool. */
+export default function square(x) {
+  return x * x;
+}
