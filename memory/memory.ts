@@ -61,6 +61,12 @@ export interface Memory {
     expected: number,
     ms: number,
   ): void;
+  /**
+   * Looks at a word, of the header, for some microseconds: it is about to change.
+   *
+   * @returns Whether it does not hold what was expected.
+   */
+  look(words: Int32Array, index: number, expected: number): boolean;
   /** Wakes whoever sleeps on the word, in either way. */
   wake(words: Int32Array, index: number): void;
   /** Keeps the program alive while `on`; called only on changes. */
@@ -82,6 +88,17 @@ const RESERVATIONS: readonly number[] = [36, 34, 32, 30, 28].map(
 /** Which of {@linkcode RESERVATIONS} to try. */
 export function reservations(maxBytes: number): readonly number[] {
   return RESERVATIONS.filter((bytes) => bytes <= maxBytes);
+}
+
+/** Looks of a {@linkcode Memory.look}: 5 to 10 µs, a few turns of an event loop. */
+const LOOKS = 500;
+
+/** Looks at a word until it has changed, a limited number of times. */
+export function hasChanged(word: Int32Array, expected: number): boolean {
+  for (let i = 0; i < LOOKS; i++) {
+    if (Atomics.load(word, 0) !== expected) return true;
+  }
+  return false;
 }
 
 /** A nap for the losers of a short race, on a word nobody else knows. */

@@ -26,7 +26,7 @@ import { cString, errno, libc, SYS_FUTEX } from "./_libc.ts";
 import type { Libc } from "./_libc.ts";
 import { WINDOW_BYTES } from "./layout.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
-import { reservations } from "./memory.ts";
+import { hasChanged, reservations } from "./memory.ts";
 
 const MFD_CLOEXEC = 1;
 const O_RDWR = 2;
@@ -245,6 +245,12 @@ export class ProcessMemory implements Memory {
       0n,
       0,
     );
+  }
+
+  look(words: Int32Array, index: number, expected: number): boolean {
+    const offset = words.byteOffset + index * 4;
+    const header = this.#window(0, offset + 4);
+    return hasChanged(new Int32Array(header, offset, 1), expected);
   }
 
   wake(words: Int32Array, index: number): void {

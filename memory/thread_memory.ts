@@ -10,7 +10,7 @@
  * @module
  */
 import type { Memory, MemoryHandle } from "./memory.ts";
-import { reservations } from "./memory.ts";
+import { hasChanged, reservations } from "./memory.ts";
 
 /** Commit in steps, so that growing is rare: each step is one system call. */
 const COMMIT_STEP = 16 * 1024 * 1024;
@@ -102,6 +102,11 @@ export class ThreadMemory implements Memory {
     ms: number,
   ): void {
     Atomics.wait(words, index, expected, ms);
+  }
+
+  look(words: Int32Array, index: number, expected: number): boolean {
+    const offset = words.byteOffset + index * 4;
+    return hasChanged(new Int32Array(this.buffer, offset, 1), expected);
   }
 
   wake(words: Int32Array, index: number): void {
