@@ -83,8 +83,10 @@ function pools(
     add("poolifier", runtime);
   }
   add("tinypool", "Node"); // on Deno its first task is never answered
-  add("tinypool processes", "Node");
-  add("workerpool processes", "Node");
+  if (row === "serial") {
+    add("tinypool processes", "Node");
+    add("workerpool processes", "Node");
+  }
   if (rivals.knitting !== undefined) {
     sides["knitting, Deno"] = {
       program: Deno.execPath(),

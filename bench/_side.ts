@@ -33,6 +33,8 @@ export interface Command {
 
 /** How long a side may take to get ready, or for a round, in milliseconds. */
 const PATIENCE_MS = 90_000;
+/** A side that takes longer than this for a round has no further one. */
+const SLOW_MS = 12_000;
 /** How long it may take to end. */
 const END_MS = 5000;
 /** So much of what it complains about is shown. */
@@ -44,6 +46,8 @@ export class Side {
   readonly samples: Sample[] = [];
   /** Why it has dropped out. */
   failure: string | undefined;
+  /** Whether it has taken so long that it has no further turn. */
+  isSlow = false;
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -75,10 +79,13 @@ export class Side {
 
   /** Has it measure one round. */
   async round(): Promise<void> {
+    if (this.isSlow) return;
+    const start = performance.now();
     await this.#guarded(async () => {
       await this.#input.write(new TextEncoder().encode("go\n"));
       this.samples.push(JSON.parse(await this.#line()) as Sample);
     });
+    this.isSlow = performance.now() - start > SLOW_MS;
   }
 
   /** Ends it. */

@@ -19,6 +19,10 @@ import { Side } from "./_side.ts";
 import { median, noise } from "./_stats.ts";
 
 const RESULTS = new URL("./RESULTS.md", import.meta.url);
+/** After this a row has no further rounds, in milliseconds, … */
+const ROW_MS = 40_000;
+/** … if it has had so many. */
+const LEAST_ROUNDS = 3;
 /** The one row that is not like the others: see {@linkcode codec}. */
 const CODEC = "codec";
 
@@ -56,7 +60,9 @@ async function measure(row: Row): Promise<Side[]> {
   }).filter((side) => side !== undefined);
   // One after the other: they would be in each other's way.
   for (const side of sides) await side.ready();
+  const untilMs = performance.now() + ROW_MS;
   for (let round = 0; round < row.rounds; round++) {
+    if (round >= LEAST_ROUNDS && performance.now() > untilMs) break;
     // There and back, so that nobody always comes after the same one.
     const order = round % 2 === 0 ? sides : sides.toReversed();
     for (const side of order) await side.round();
@@ -120,11 +126,9 @@ function report(row: Row, sides: readonly Side[], seconds: number): string {
   const lines = [
     `## ${row.name}: ${row.title}`,
     "",
-    `${row.unit}, ${
-      row.isMoreBetter ? "more" : "less"
-    } is better; ${row.rounds} rounds, ${
-      Math.round(seconds)
-    } s, load ${loadAverage()}`,
+    `${row.unit}, ${row.isMoreBetter ? "more" : "less"} is better; ${
+      Math.max(...sides.map(({ samples }) => samples.length))
+    } rounds, ${Math.round(seconds)} s, load ${loadAverage()}`,
     "",
     "| side | median | p99 | noise | to the first | verdict |",
     "| --- | ---: | ---: | ---: | ---: | --- |",
