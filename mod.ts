@@ -4,7 +4,7 @@
  *
  * The rooms behind this door, from the bottom: `memory/` (shared words, waiting) and
  * `codec/` (values to bytes), `primitives/` (what is shared), `contexts/` (how
- * children come to life), `pool/`. Arrows point down only.
+ * children come to life), `pool/`, `managers/`. Arrows point down only.
  *
  * @example Squares in parallel
  * ```ts
@@ -20,10 +20,26 @@
  */
 import { complete } from "./contexts/context.ts";
 import { getLogger, logToStderr } from "./logging.ts";
+import {
+  BaseManager,
+  managerFor,
+  SharedMemoryManager,
+  SyncManager,
+} from "./managers/mod.ts";
 import { Client, Listener } from "./network/mod.ts";
 import { Pool } from "./pool/mod.ts";
 
-complete({ Pool, Listener, Client, getLogger, logToStderr });
+complete({
+  Pool,
+  managerFor,
+  BaseManager,
+  SyncManager,
+  SharedMemoryManager,
+  Listener,
+  Client,
+  getLogger,
+  logToStderr,
+});
 
 export { registerClass } from "./codec/mod.ts";
 export type { RegisterClassOptions } from "./codec/mod.ts";
@@ -76,6 +92,47 @@ export {
 export type { EncodingErrorOptions, WorkerLossDetails } from "./errors.ts";
 export { getLogger, logToStderr } from "./logging.ts";
 export type { LevelName, Logger } from "./logging.ts";
+export {
+  AcquirerProxy,
+  ArrayProxy,
+  AsyncResultProxy,
+  AutoProxy,
+  BarrierProxy,
+  BaseManager,
+  BaseProxy,
+  ConditionProxy,
+  DictProxy,
+  EventProxy,
+  IteratorProxy,
+  JoinableQueueProxy,
+  ListProxy,
+  LockProxy,
+  Manager,
+  NamespaceProxy,
+  PoolProxy,
+  QueueProxy,
+  RLockProxy,
+  SemaphoreProxy,
+  Server,
+  SharedMemoryManager,
+  SyncManager,
+  ValueProxy,
+} from "./managers/mod.ts";
+export type {
+  CallOptions,
+  Change,
+  DictEntries,
+  ManagedBarrierOptions,
+  ManagerOptions,
+  Origin,
+  PoolProxyOptions,
+  ProxyClass,
+  ProxyGuard,
+  RegisterOptions,
+  Remote,
+  SerializerName,
+  SortOptions,
+} from "./managers/mod.ts";
 export {
   answerChallenge,
   Client,

@@ -437,7 +437,8 @@ export class Decoder extends Reader {
 
   #handle(): unknown {
     const tag = this.string();
-    const revive = reviverOf(tag);
+    const { tags: accepted } = this.#options;
+    const revive = accepted?.has(tag) === false ? undefined : reviverOf(tag);
     if (revive === undefined) {
       throw new EncodingError(
         `Cannot decode a handle as its kind is not known here: "${tag}"`,

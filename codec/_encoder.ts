@@ -568,6 +568,9 @@ export class Encoder extends Writer {
   #handle(value: object): void {
     const form = (value as { [TO_WIRE](target: unknown): WireForm })
       [TO_WIRE](this.#options.target);
+    if (this.#options.tags?.has(form.tag) === false) {
+      this.#refuse(`a ${form.tag}`, "it has no meaning to who receives this");
+    }
     this.byte(tags.HANDLE);
     this.string(form.tag);
     this.#data(form.data);

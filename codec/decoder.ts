@@ -15,6 +15,11 @@ export interface DecodeOptions {
    */
   source?: unknown;
   /**
+   * Tags of the library objects that are accepted; all that are known here if not
+   * given. No other reviver is called, whatever the message says.
+   */
+  tags?: ReadonlySet<string>;
+  /**
    * Gives the function that the data of `encodeFunction` stands for. Without it
    * no function is accepted.
    */

@@ -24,6 +24,8 @@ export interface EncodeOptions {
    * an object is met, so a getter that throws refuses them all.
    */
   target?: unknown;
+  /** Tags of the library objects that may travel; any if not given. */
+  tags?: ReadonlySet<string>;
   /**
    * Gives plain data by which the other side finds a function, or throws.
    * Without it no function is accepted.

@@ -104,6 +104,7 @@ async function become(
   current.daemon = birth.daemon;
   current.ident = host.ident;
   current.authkey = birth.authkey;
+  current.family = birth.family;
   current.method = method;
   current.parent = { ...parent, method };
   // The modules that are loaded now may ask who they are in.

@@ -49,6 +49,8 @@ export interface Birth {
   readonly ignoreInterrupt: boolean;
   /** The key its connections authenticate with. */
   readonly authkey: Uint8Array;
+  /** What all participants of this program have. */
+  readonly family: Uint8Array;
   /** The start method it was started with. */
   readonly method: MemoryKind;
   /** Who started it. */

@@ -39,7 +39,7 @@ import {
 } from "./family.ts";
 import { register } from "./functions.ts";
 import { checkUsable } from "./_launchers.ts";
-import { setPreload } from "./_preload.ts";
+import { setPreload } from "./preload.ts";
 import { Process } from "./process.ts";
 import { sleep } from "./sleep.ts";
 
@@ -74,6 +74,17 @@ const START_METHODS: readonly StartMethod[] = ["spawn", "worker"];
 export interface UpperRooms {
   /** See `pool/`. */
   readonly Pool: typeof import("../pool/mod.ts").Pool;
+  /** See `managers/`. */
+  readonly managerFor: (
+    method: StartMethod,
+  ) => typeof import("../managers/mod.ts").Manager;
+  /** See `managers/`. */
+  readonly BaseManager: typeof import("../managers/mod.ts").BaseManager;
+  /** See `managers/`. */
+  readonly SyncManager: typeof import("../managers/mod.ts").SyncManager;
+  /** See `managers/`. */
+  readonly SharedMemoryManager:
+    typeof import("../managers/mod.ts").SharedMemoryManager;
   /** See `network/`. */
   readonly Listener: typeof import("../network/mod.ts").Listener;
   /** See `network/`. */
@@ -134,6 +145,27 @@ export class Context {
   /** See `Pool`. */
   get Pool(): UpperRooms["Pool"] {
     return this.#bind(above("Pool"));
+  }
+
+  /** See `Manager`. */
+  get Manager(): typeof import("../managers/mod.ts").Manager {
+    return this.#manager ??= upper!.managerFor(this.#method);
+  }
+  #manager: typeof import("../managers/mod.ts").Manager | undefined;
+
+  /** See `BaseManager`. */
+  get BaseManager(): UpperRooms["BaseManager"] {
+    return this.#bind(upper!.BaseManager);
+  }
+
+  /** See `SyncManager`. */
+  get SyncManager(): UpperRooms["SyncManager"] {
+    return this.#bind(upper!.SyncManager);
+  }
+
+  /** See `SharedMemoryManager`. */
+  get SharedMemoryManager(): UpperRooms["SharedMemoryManager"] {
+    return this.#bind(upper!.SharedMemoryManager);
   }
 
   /** See {@linkcode Lock}. */

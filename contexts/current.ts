@@ -27,6 +27,11 @@ export interface Current {
   ident: number;
   /** What connections authenticate with; children inherit it. */
   authkey: Uint8Array;
+  /**
+   * What all participants of one program have and nobody else: children inherit it,
+   * and nothing changes it. Who has it may have functions run by the others.
+   */
+  family: Uint8Array;
   /** Which child of which child it is, for names: `[10, 1]`. */
   identity: readonly number[];
   /** Its parent. */
@@ -47,6 +52,7 @@ export const current: Current = {
   daemon: false,
   ident: Deno.pid,
   authkey: crypto.getRandomValues(new Uint8Array(32)),
+  family: crypto.getRandomValues(new Uint8Array(32)),
   identity: [],
   parent: null,
   method: null,

@@ -49,7 +49,7 @@ export type { ParentFacts } from "./family.ts";
 export { Finalize } from "./finalize.ts";
 export type { FinalizeOptions } from "./finalize.ts";
 export { register } from "./functions.ts";
-export { setPreload } from "./_preload.ts";
+export { setPreload } from "./preload.ts";
 export { Process } from "./process.ts";
 export type { ProcessInfo, ProcessOptions } from "./process.ts";
 export { Sentinel } from "./sentinel.ts";

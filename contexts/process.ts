@@ -20,7 +20,7 @@ import { listenForEnd } from "./exit.ts";
 import { getMainModule, refer } from "./functions.ts";
 import { launcherFor } from "./_launchers.ts";
 import type { Launched } from "./launch.ts";
-import { preloaded } from "./_preload.ts";
+import { preloaded } from "./preload.ts";
 import { reap, watch } from "./_reaper.ts";
 import { Sentinel } from "./sentinel.ts";
 
@@ -495,6 +495,7 @@ export class Process<A extends unknown[] = unknown[]> {
         daemon: this.#daemon,
         ignoreInterrupt: this.#internal.ignoreInterrupt ?? false,
         authkey: this.#authkey.reveal(),
+        family: current.family,
         method,
         parent: {
           name: current.name,

@@ -199,6 +199,15 @@ export function sending<T>(encode: () => T): T {
 }
 
 /**
+ * Has something undone if the encoding that is going on fails.
+ *
+ * @param takeBack Undoes it.
+ */
+export function undoIfNotSent(takeBack: () => void): void {
+  outgoing?.push(takeBack);
+}
+
+/**
  * Makes a class whose objects belong to one start method.
  *
  * @param cls The class.

@@ -44,6 +44,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     "primitives",
     "contexts",
     "network",
+    // A manager has pools among its objects.
+    "pool",
   ],
   "progress.ts": [],
   "mod.ts": [

@@ -7,6 +7,8 @@
  */
 
 let modules: readonly string[] = [];
+/** Rooms of this package that children need to know what they are sent. */
+const rooms = new Set<string>();
 
 /**
  * Has every child load modules before its target, as a hint: one that cannot be
@@ -25,7 +27,16 @@ export function setPreload(list: (string | URL)[]): void {
   modules = list.map(String);
 }
 
-/** The modules. */
+/**
+ * Has every child that is started from now on load a room of this package.
+ *
+ * @param url Its module.
+ */
+export function preloadRoom(url: string): void {
+  rooms.add(url);
+}
+
+/** The modules, those of this package first. */
 export function preloaded(): readonly string[] {
-  return modules;
+  return [...rooms, ...modules];
 }

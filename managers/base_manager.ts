@@ -1,0 +1,573 @@
+/**
+ * {@linkcode BaseManager}: starts a server of objects, or connects to one.
+ *
+ * ```
+ *   initial ──start()──> started ──shutdown()──> shut down
+ *      ├────connect()───> connected ──shutdown()──> shut down (the server goes on)
+ *      └────getServer()─> initial: serving is the caller's affair
+ * ```
+ *
+ * Runs in the client.
+ *
+ * @module
+ */
+import { EofError, ProcessError, RemoteError } from "../errors.ts";
+import { log } from "../_log.ts";
+import { AuthKey } from "../contexts/authkey.ts";
+import { current } from "../contexts/current.ts";
+import { refer } from "../contexts/functions.ts";
+import { preloadRoom } from "../contexts/preload.ts";
+import { INTERNAL, Process } from "../contexts/process.ts";
+import { checkedTimeout } from "../memory/mod.ts";
+import type { WaitOptions } from "../memory/mod.ts";
+import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
+import { bindTo, kindOf } from "../primitives/block.ts";
+import { showAsText } from "../primitives/inspect.ts";
+import { pipeFor } from "../primitives/pipe.ts";
+import { RemoteSession } from "./_remote.ts";
+import type { Destination } from "./_remote.ts";
+import { managerServer } from "./_server_main.ts";
+import type { Answer, SentType, Setup } from "./_server_main.ts";
+import type { BaseProxy } from "./proxy.ts";
+import { addType, typesOf } from "./registry.ts";
+import type { RegisterOptions, Registration } from "./registry.ts";
+import { serverWith, shownAddress } from "./server.ts";
+import type { Server } from "./server.ts";
+import type { SerializerName } from "./_wire.ts";
+import { wireNamed } from "./_wires.ts";
+
+// deno-lint-ignore ban-types -- any function
+type AnyFunction = Function;
+
+/** Settings of a manager. */
+export interface ManagerOptions {
+  /**
+   * Where the server listens, or is.
+   *
+   * @default {undefined} a free one on this machine
+   */
+  address?: Address | undefined;
+  /**
+   * The key that clients have to have.
+   *
+   * @default {currentProcess().authkey}
+   */
+  authkey?: AuthKeyLike | undefined;
+  /**
+   * How values are written: by the codec of this package, or as JSON, for clients
+   * in other languages. Both sides have to say the same.
+   *
+   * @default {"binary"}
+   */
+  serializer?: SerializerName | undefined;
+  /**
+   * The digest of the handshake.
+   *
+   * @default {"sha256"}
+   */
+  digest?: Digest | undefined;
+  /**
+   * Functions that clients of other programs may name, in `update()` for example.
+   * Those of this program may name any they can export.
+   *
+   * @default {[]}
+   */
+  // deno-lint-ignore ban-types -- any function
+  functions?: readonly Function[] | undefined;
+  /**
+   * How long `shutdown()` waits for the server to end by itself, and again after
+   * each stronger measure, in milliseconds.
+   *
+   * @default {1000}
+   */
+  shutdownTimeout?: number | undefined;
+  /**
+   * How long a client may take to prove that it has the key, in milliseconds; and
+   * how long `connect()` tries.
+   *
+   * @default {20000}
+   */
+  handshakeTimeout?: number | undefined;
+  /**
+   * How long a message may be, in bytes. A longer one ends the connection.
+   *
+   * @default {1073741824} 1 GiB
+   */
+  maxMessageBytes?: number | undefined;
+  /**
+   * How long the server keeps an object for a proxy that was sent on and has not
+   * arrived, once the sender has ended, in milliseconds.
+   *
+   * @default {300000} five minutes
+   */
+  handoverTimeout?: number | undefined;
+}
+
+/** How long `shutdown()` waits before each stronger measure. */
+const SHUTDOWN_MS = 1000;
+const HANDOVER_MS = 300_000;
+
+type State = "initial" | "started" | "connected" | "shut down";
+
+/**
+ * A server of objects, and the proxies that stand for them. Extend it, register the
+ * types of your objects, and start or connect one:
+ *
+ * ```ts ignore
+ * // counter.ts
+ * export class Counter {
+ *   #count = 0;
+ *   add(n: number): number {
+ *     return this.#count += n;
+ *   }
+ * }
+ * export class MyManager extends BaseManager {
+ *   static {
+ *     this.register("Counter", { callable: Counter });
+ *   }
+ * }
+ *
+ * // main.ts
+ * await using manager = new MyManager();
+ * await manager.start();
+ * const counter = await manager.create<Counter>("Counter");
+ * await counter.add(2);
+ * ```
+ *
+ * - **The server** is a child, process or thread, that ends with this process, and
+ *   that Ctrl-C does not end. Its objects are used by any process that has the key:
+ *   children, other programs, other machines.
+ * - **Death:** if the server ends, every call rejects with an `EofError`; if a client
+ *   ends, its leases do, and what it held is abandoned.
+ * - **Differs from Python:** `shutdown()` is there also after `connect()`, and only
+ *   ends the connection then.
+ */
+export class BaseManager {
+  static {
+    showAsText(this);
+  }
+
+  readonly #options: ManagerOptions;
+  readonly #authkey: AuthKey;
+  readonly #shutdownTimeout: number;
+  #state: State = "initial";
+  #isStarting = false;
+  #address: Address | undefined;
+  #process: Process | undefined;
+  #session: RemoteSession | undefined;
+  #shuttingDown: Promise<void> | undefined;
+
+  /**
+   * Registers a type with this class of managers, and those that extend it.
+   *
+   * @param typeid The name of the type.
+   * @param options What makes its objects, and what stands for them.
+   * @throws {TypeError} If something is of the wrong type.
+   */
+  static register(typeid: string, options: RegisterOptions = {}): void {
+    addType(this, typeid, options);
+    if (options.createMethod === false || typeid in this.prototype) return;
+    Object.defineProperty(this.prototype, typeid, {
+      value: function (this: BaseManager, ...args: unknown[]) {
+        return this.create(typeid, ...args);
+      },
+      configurable: true,
+      writable: true,
+    });
+  }
+
+  /**
+   * Prepares a manager; `start()`, `connect()` or `getServer()` brings it to life.
+   *
+   * @param options Where it is, and who may use it.
+   * @throws {TypeError} If an option has the wrong type.
+   * @throws {RangeError} If there is no such serializer.
+   */
+  constructor(options: ManagerOptions = {}) {
+    const { authkey, serializer, shutdownTimeout } = options;
+    this.#options = { ...options };
+    this.#authkey = authkeyOf(authkey);
+    this.#shutdownTimeout = checkedTimeout(shutdownTimeout ?? SHUTDOWN_MS);
+    this.#address = options.address;
+    if (serializer !== undefined) wireNamed(serializer);
+  }
+
+  /** Where the server is; as it was given until that is known. */
+  get address(): Address | undefined {
+    return this.#address;
+  }
+
+  /** The process of the server, if this manager has started it. */
+  get process(): Process | undefined {
+    return this.#process;
+  }
+
+  /**
+   * Starts the server.
+   *
+   * @param initializer What the server calls before it listens; sent as a target of
+   * a process is.
+   * @param initArgs Its arguments.
+   * @throws {TypeError} If the initializer is no function.
+   * @throws {ProcessError} If it was started or shut down before; if the server ends
+   * before it listens.
+   * @throws {EncodingError} If a callable, the initializer or an argument of it
+   * cannot be sent.
+   * @throws What the initializer throws.
+   * @throws {Deno.errors.AddrInUse} If somebody listens at the address.
+   */
+  async start<A extends unknown[]>(
+    initializer?: (...args: A) => unknown,
+    initArgs?: A,
+  ): Promise<void> {
+    this.#checkInitial();
+    if (initializer !== undefined && typeof initializer !== "function") {
+      throw new TypeError(
+        `Cannot start the manager: initializer must be a callable: it is ${
+          Deno.inspect(initializer)
+        }`,
+      );
+    }
+    this.#isStarting = true;
+    try {
+      await this.#start(initializer, initArgs ?? []);
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  /**
+   * Connects to a server that is there already.
+   *
+   * @param options How long to try.
+   * @throws {AuthenticationError} If it has another key.
+   * @throws {TimeoutError} If it does not answer in time.
+   * @throws {Deno.errors.ConnectionRefused} If nobody listens there.
+   * @throws {Deno.errors.NotFound} If there is no such socket.
+   * @throws {ProcessError} If this manager was started or shut down.
+   */
+  async connect({ timeout, signal }: WaitOptions = {}): Promise<void> {
+    this.#checkInitial();
+    signal?.throwIfAborted();
+    const address = this.#address;
+    if (address === undefined) {
+      throw new TypeError(
+        "Cannot connect as the manager has no address: give it one",
+      );
+    }
+    this.#isStarting = true;
+    try {
+      await this.#open(address, { timeout, signal });
+      this.#state = "connected";
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  /**
+   * A server in this process, which listens but does not serve yet.
+   *
+   * @returns The server; its `serveForever()` does the rest.
+   * @throws {ProcessError} If this manager was started or shut down.
+   * @throws {Deno.errors.AddrInUse} If somebody listens at the address.
+   */
+  // deno-lint-ignore require-await -- a promise as start() and connect() give one
+  async getServer(): Promise<Server> {
+    this.#checkInitial();
+    const { functions = [], handoverTimeout, digest } = this.#options;
+    const { handshakeTimeout, maxMessageBytes } = this.#options;
+    return serverWith({
+      types: typesOf(this.constructor),
+      functions,
+      address: this.#address,
+      authkey: this.#authkey,
+      serializer: this.#serializer,
+      digest,
+      handshakeTimeout,
+      maxMessageBytes,
+      handoverTimeoutMs: checkedTimeout(handoverTimeout ?? HANDOVER_MS),
+    });
+  }
+
+  /**
+   * Makes an object of a registered type.
+   *
+   * @param typeid The type.
+   * @param args What its callable gets.
+   * @returns A proxy of it.
+   * @throws {ProcessError} If the server is not there.
+   * @throws {RemoteError} If it has no such type.
+   * @throws {EncodingError} If an argument cannot be sent.
+   * @throws What the callable throws.
+   */
+  async create<T = unknown>(
+    typeid: string,
+    ...args: unknown[]
+  ): Promise<Remote<T>> {
+    const session = this.#opened();
+    const proxyClass = typesOf(this.constructor).get(typeid)?.proxyType;
+    return await session.create(typeid, args, proxyClass) as Remote<T>;
+  }
+
+  /**
+   * Ends the server: asks it to, waits, and uses force if need be. After `connect()`
+   * it only ends the connection. Twice is fine, and so it is if the server has ended.
+   */
+  async shutdown(): Promise<void> {
+    if (this.#state === "initial") return;
+    await (this.#shuttingDown ??= this.#shutDown());
+  }
+
+  /**
+   * Waits for the process of the server to end.
+   *
+   * @param options How long to wait.
+   * @returns Whether it has ended.
+   * @throws {ProcessError} If this manager has not started one.
+   */
+  async join(options: WaitOptions = {}): Promise<boolean> {
+    if (!this.#process) {
+      throw new ProcessError(
+        "Cannot join the server as this manager has not started one: server not yet started",
+      );
+    }
+    return await this.#process.join(options);
+  }
+
+  /** How many objects the server has. */
+  async numberOfObjects(): Promise<number> {
+    return await this.#opened().ask("numberOfObjects") as number;
+  }
+
+  /** What objects the server has, for people. */
+  async debugInfo(): Promise<string> {
+    return await this.#opened().ask("debugInfo") as string;
+  }
+
+  /** Shuts it down. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  /** Describes it: `<SyncManager at '…' started>`. */
+  toString(): string {
+    const at = this.#address === undefined
+      ? ""
+      : ` at '${shownAddress(this.#address)}'`;
+    return `<${this.constructor.name}${at} ${this.#state}>`;
+  }
+
+  /**
+   * Asks something of the server itself, for subclasses.
+   *
+   * @param method What.
+   * @param args With what.
+   */
+  protected async ask(method: string, ...args: unknown[]): Promise<unknown> {
+    return await this.#opened().ask(method, args);
+  }
+
+  /** What has to be done when the server has ended, for subclasses. */
+  protected hasEnded(): void {}
+
+  get #serializer(): SerializerName {
+    return this.#options.serializer ?? "binary";
+  }
+
+  #opened(): RemoteSession {
+    if (this.#session) return this.#session;
+    throw new ProcessError(
+      this.#state === "shut down"
+        ? "Manager has shut down: its server not yet started, or not any more"
+        : "Cannot use the manager: server not yet started",
+    );
+  }
+
+  #checkInitial(): void {
+    switch (this.#state) {
+      case "started":
+        throw new ProcessError("Already started server");
+      case "connected":
+        throw new ProcessError("Already connected to a server");
+      case "shut down":
+        throw new ProcessError("Manager has shut down");
+    }
+    if (this.#isStarting) throw new ProcessError("Already started server");
+  }
+
+  async #start(
+    initializer: AnyFunction | undefined,
+    initArgs: readonly unknown[],
+  ): Promise<void> {
+    const kind = kindOf(this.constructor);
+    // Children that are started from now on may be sent proxies.
+    preloadRoom(import.meta.resolve("./proxies.ts"));
+    const [answers, toAnswer] = pipeFor(kind)<Answer>({ duplex: false });
+    const process = new (bindTo(Process, kind))({
+      target: managerServer as (...args: unknown[]) => unknown,
+      args: [this.#setup(initializer, initArgs), toAnswer],
+      daemon: true,
+      ...{ [INTERNAL]: { ignoreInterrupt: true } },
+    });
+    process.name = process.name.replace(/^[^-]*/, this.constructor.name);
+    try {
+      process.start();
+      toAnswer.close();
+      this.#process = process;
+      this.#address = await this.#answer(answers, process);
+    } catch (error) {
+      this.#process = undefined;
+      if (process.ident !== null) await ended(process, this.#shutdownTimeout);
+      throw error;
+    } finally {
+      toAnswer.close();
+      answers.close();
+    }
+    this.#state = "started";
+    await this.#open(this.#address, {});
+  }
+
+  #setup(
+    initializer: AnyFunction | undefined,
+    initArgs: readonly unknown[],
+  ): Setup {
+    const { functions = [], digest, handshakeTimeout, maxMessageBytes } =
+      this.#options;
+    return {
+      types: [...typesOf(this.constructor).values()].map(sent),
+      functions: functions.map((fn) => refer(fn, "functions")),
+      initializer: initializer ? refer(initializer, "initializer") : null,
+      initArgs,
+      address: this.#address ?? null,
+      key: this.#authkey.reveal(),
+      serializer: this.#serializer,
+      digest: digest ?? null,
+      handshakeTimeout: handshakeTimeout ?? null,
+      maxMessageBytes: maxMessageBytes ?? null,
+      handoverTimeoutMs: checkedTimeout(
+        this.#options.handoverTimeout ?? HANDOVER_MS,
+      ),
+    };
+  }
+
+  async #answer(
+    answers: { recv(): Promise<Answer> },
+    process: Process,
+  ): Promise<Address> {
+    let answer: Answer;
+    try {
+      answer = await answers.recv();
+    } catch (cause) {
+      if (!(cause instanceof EofError)) throw cause;
+      const code = await process.exited;
+      throw new ProcessError(
+        `Cannot start the manager as its server ${process.name} ended with exit code ${code} before it listened`,
+        { cause },
+      );
+    }
+    if (answer[0] === "ready") return answer[1];
+    const [, error, stack] = answer;
+    if (!(error instanceof Error)) throw error;
+    const options = error.cause === undefined ? {} : { cause: error.cause };
+    const text = `${process.name}: ${error.name}: ${error.message}`;
+    error.cause = new RemoteError(text, process.name, stack, options);
+    throw error;
+  }
+
+  async #open(address: Address, options: WaitOptions): Promise<void> {
+    const { digest, handshakeTimeout } = this.#options;
+    const destination: Destination = {
+      address,
+      key: this.#authkey.reveal(),
+      serializer: this.#serializer,
+      digest,
+      timeout: options.timeout ?? handshakeTimeout,
+      signal: options.signal,
+    };
+    const session = RemoteSession.to(destination);
+    session.retain();
+    await session.ready;
+    this.#session = session;
+  }
+
+  async #shutDown(): Promise<void> {
+    const isOwner = this.#state === "started";
+    this.#state = "shut down";
+    const session = this.#session;
+    this.#session = undefined;
+    try {
+      if (isOwner) await this.#end(this.#process!, session);
+    } finally {
+      await session?.end("its manager has shut down");
+      if (isOwner) this.hasEnded();
+    }
+  }
+
+  /** Politely, then less so. */
+  async #end(
+    process: Process,
+    session: RemoteSession | undefined,
+  ): Promise<void> {
+    const timeout = this.#shutdownTimeout;
+    if (process.isAlive() && session && !session.isLost) {
+      log.info("sending shutdown message to manager");
+      const asked = session.ask("shutdown").catch(() => {
+        // It has ended, or does not answer: its end is waited for below.
+      });
+      if (await process.join({ timeout })) {
+        await asked;
+        return;
+      }
+      log.info("manager still alive");
+    }
+    await ended(process, timeout);
+  }
+}
+
+/**
+ * A proxy of an object of a class, with the methods that it exposes: all of them
+ * asynchronous.
+ */
+export type Remote<T> =
+  & BaseProxy
+  & {
+    readonly [
+      K in keyof T as K extends `_${string}` ? never
+        : T[K] extends (...args: never[]) => unknown ? K
+        : never
+    ]: T[K] extends (...args: infer A) => infer R
+      ? (...args: A) => Promise<Awaited<R>>
+      : never;
+  };
+
+/** Ends a process by force. */
+async function ended(process: Process, timeout: number): Promise<void> {
+  if (process.isAlive()) {
+    log.info("trying to terminate manager process");
+    process.terminate();
+    if (!await process.join({ timeout })) {
+      log.info("trying to kill manager process");
+      process.kill();
+    }
+  }
+  await process.join();
+}
+
+function sent(type: Registration): SentType {
+  const { typeid, callable, exposed, methodToTypeid, proxy } = type;
+  return {
+    typeid,
+    callable: callable ? refer(callable, `${typeid}.callable`) : null,
+    exposed: exposed ?? null,
+    methodToTypeid,
+    proxy,
+  };
+}
+
+function authkeyOf(authkey: AuthKeyLike | undefined): AuthKey {
+  if (authkey === undefined) return new AuthKey(current.authkey);
+  if (authkey instanceof AuthKey) return authkey;
+  return new AuthKey(
+    authkey instanceof Uint8Array ? authkey : authkey.reveal(),
+  );
+}

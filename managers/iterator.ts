@@ -1,0 +1,86 @@
+/**
+ * {@linkcode IteratorProxy}: a generator or other iterator in the server.
+ *
+ * Runs in the client.
+ *
+ * @module
+ */
+import { BaseProxy } from "./proxy.ts";
+import type { Origin } from "./proxy.ts";
+
+/**
+ * An iterator in the server. Each step is asked of it, and it is used up by whoever
+ * asks.
+ *
+ * A loop that is left early ends it (`return()`), and its lease.
+ */
+export class IteratorProxy<T = unknown> extends BaseProxy
+  implements AsyncIterableIterator<T> {
+  /** The methods that can be called. */
+  static readonly exposed: readonly string[] = ["next", "return", "throw"];
+
+  /**
+   * The next value.
+   *
+   * @param value What the generator is given.
+   */
+  async next(...value: [] | [unknown]): Promise<IteratorResult<T, undefined>> {
+    return await this.invoke("next", value);
+  }
+
+  /**
+   * Ends it.
+   *
+   * @param value What it is to give as its result.
+   */
+  async return(value?: unknown): Promise<IteratorResult<T, undefined>> {
+    try {
+      if (this.#hasReturn) return await this.invoke("return", [value]);
+      return { done: true, value: undefined };
+    } finally {
+      await this[Symbol.asyncDispose]();
+    }
+  }
+
+  /**
+   * Throws an error where the generator is.
+   *
+   * @param error The error.
+   */
+  async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
+    return await this.invoke("throw", [error]);
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  readonly #hasReturn: boolean;
+
+  /**
+   * Not for users: managers make proxies.
+   *
+   * @param origin Where it comes from.
+   */
+  constructor(origin: Origin) {
+    super(origin);
+    this.#hasReturn = origin.exposed.includes("return");
+  }
+}
+
+/**
+ * Loops over an iterator that was made for this loop alone.
+ *
+ * @param start Makes it.
+ */
+export async function* loopOver<T>(
+  start: () => Promise<IteratorProxy<T>>,
+): AsyncGenerator<T, void, undefined> {
+  await using iterator = await start();
+  while (true) {
+    const { done, value } = await iterator.next();
+    if (done) return;
+    yield value;
+  }
+}
