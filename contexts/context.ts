@@ -149,23 +149,23 @@ export class Context {
 
   /** See `Manager`. */
   get Manager(): typeof import("../managers/mod.ts").Manager {
-    return this.#manager ??= upper!.managerFor(this.#method);
+    return this.#manager ??= above("managerFor")(this.#method);
   }
   #manager: typeof import("../managers/mod.ts").Manager | undefined;
 
   /** See `BaseManager`. */
   get BaseManager(): UpperRooms["BaseManager"] {
-    return this.#bind(upper!.BaseManager);
+    return this.#bind(above("BaseManager"));
   }
 
   /** See `SyncManager`. */
   get SyncManager(): UpperRooms["SyncManager"] {
-    return this.#bind(upper!.SyncManager);
+    return this.#bind(above("SyncManager"));
   }
 
   /** See `SharedMemoryManager`. */
   get SharedMemoryManager(): UpperRooms["SharedMemoryManager"] {
-    return this.#bind(upper!.SharedMemoryManager);
+    return this.#bind(above("SharedMemoryManager"));
   }
 
   /** See {@linkcode Lock}. */
