@@ -108,15 +108,30 @@ export class SyncManager extends BaseManager {
   /**
    * Makes an array of numbers.
    *
-   * @param code Their type: one of `b B h H i I l L q Q f d`, the 64-bit ones of
-   * bigint.
+   * @param code Their type: one of `b B h H i I f d`.
    * @param items The numbers.
    * @throws {RangeError} If there is no such code.
    */
-  async Array<T extends number | bigint = number>(
+  Array(
     code: string,
-    items: Iterable<T>,
-  ): Promise<ArrayProxy<T>> {
+    items: Iterable<number>,
+  ): Promise<ArrayProxy<number>>;
+  /**
+   * Makes an array of bigints.
+   *
+   * @param code Their type: one of `l L q Q`.
+   * @param items The bigints.
+   * @throws {RangeError} If there is no such code.
+   */
+  Array(
+    code: string,
+    items: Iterable<bigint>,
+  ): Promise<ArrayProxy<bigint>>;
+  async Array(
+    code: string,
+    items: Iterable<number | bigint>,
+    // deno-lint-ignore no-explicit-any -- the overloads say which
+  ): Promise<ArrayProxy<any>> {
     return await this.#make("Array", [code, [...items]]);
   }
 
