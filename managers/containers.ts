@@ -17,7 +17,9 @@ export type Change<V, A extends unknown[]> = (
 /** What a dict can be made of. */
 export type DictEntries<K, V> =
   | Iterable<readonly [K, V]>
-  | (K extends string ? Readonly<Record<string, V>> : never);
+  | (unknown extends K ? Readonly<Record<string, V>>
+    : K extends string ? Readonly<Record<string, V>>
+    : never);
 
 /**
  * Entries as a list, as they travel.

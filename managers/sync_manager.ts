@@ -62,13 +62,20 @@ export class SyncManager extends BaseManager {
   }
 
   /**
+   * Makes a dict of an object.
+   *
+   * @param entries Its first keys and values.
+   */
+  dict<V>(entries: Readonly<Record<string, V>>): Promise<DictProxy<string, V>>;
+  /**
    * Makes a dict.
    *
    * @param entries What is in it at first: a Map, a list of pairs, or an object.
    */
-  async dict<K = unknown, V = unknown>(
+  dict<K = unknown, V = unknown>(
     entries?: DictEntries<K, V>,
-  ): Promise<DictProxy<K, V>> {
+  ): Promise<DictProxy<K, V>>;
+  async dict(entries?: unknown): Promise<DictProxy<unknown, unknown>> {
     return await this.#make(
       "dict",
       entries === undefined ? [] : [entriesOf(entries)],
