@@ -96,7 +96,8 @@ export class ServedClient implements Caller {
     try {
       await this.#greet();
       while (!this.#saidGoodbye) {
-        this.#take(await this.#connection.recvBytes());
+        // What comes behind a request begins after it.
+        await this.#take(await this.#connection.recvBytes());
         if (this.#unread > UNREAD_BYTES) await this.#untilRead();
       }
     } catch (error) {
@@ -135,7 +136,7 @@ export class ServedClient implements Caller {
     this.#isFamily = hello.head[1] === await proofOf(challenge);
   }
 
-  #take(bytes: Uint8Array): void {
+  #take(bytes: Uint8Array): Promise<unknown> | undefined | void {
     const message = this.#wire.unpack(bytes);
     const { kind, request, head } = message;
     const objects = this.#core.objects;
@@ -211,13 +212,13 @@ export class ServedClient implements Caller {
   }
 
   /**
-   * Does what a request asks for. It has begun when this returns, unless modules of
-   * functions have to be loaded first.
+   * Does what a request asks for. It has begun when this returns; unless modules of
+   * functions have to be loaded first: then when what this gives is fulfilled.
    */
   #run(
     { request, body }: Message,
     action: (call: Call, args: unknown[]) => Outcome | Promise<Outcome>,
-  ): void {
+  ): Promise<unknown> | undefined {
     const control = new AbortController();
     this.#running.set(request, control);
     let undo: (() => void) | undefined;
@@ -237,6 +238,7 @@ export class ServedClient implements Caller {
       const outcome = loading ? loading.then(begin) : begin();
       if (outcome instanceof Promise) outcome.then(answer).catch(fail);
       else answer(outcome);
+      return loading?.catch(() => {}); // told by its answer
     } catch (error) {
       fail(error);
     }
