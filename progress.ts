@@ -1,7 +1,7 @@
 /**
  * Progress on the terminal: a bar while a pool works, and a table of what its
- * workers did when it is done. An entry point of its own, because it brings a
- * library along; nothing of this package imports it.
+ * workers did when it is done. An entry point of its own, because it brings
+ * libraries along; nothing of this package imports it.
  *
  * - **Where:** on standard error, so that the output of a program stays its own.
  * - **Quiet:** if standard error is no terminal, nothing is drawn.
@@ -28,8 +28,9 @@
  */
 // @ts-types="npm:@types/cli-progress@^3.11.6"
 import { SingleBar } from "npm:cli-progress@^3.12.0";
+import Table from "npm:cli-table3@^0.6.5";
 import process from "node:process";
-import type { PoolStatistics } from "./pool/statistics.ts";
+import type { PoolStatistics, WorkerStatistics } from "./pool/statistics.ts";
 import type { Progress } from "./pool/options.ts";
 
 /** Options of a {@linkcode ProgressBar}. */
@@ -94,12 +95,19 @@ export class ProgressBar {
       : terminal();
   }
 
-  /** Draws how far the job has come. Need not be called as a method. */
+  /**
+   * Draws how far the job has come, and ends the drawing with it. Need not be
+   * called as a method.
+   */
   readonly update: (progress: Progress) => void = (progress) => {
     this.#surface.draw(barLine(this.#title, this.#width, progress));
+    if (progress.done + progress.failed === progress.total) this.end();
   };
 
-  /** Leaves the last drawing where it is; what is written next comes below. */
+  /**
+   * Leaves the last drawing where it is; what is written next comes below. Needed
+   * only if the job may not come to its end.
+   */
   end(): void {
     this.#surface.end();
   }
@@ -111,7 +119,8 @@ export class ProgressBar {
 }
 
 /**
- * What the workers of a pool did, as a table.
+ * What the workers of a pool did, as a table: those there are, and those that have
+ * ended.
  *
  * @example After the work
  * ```ts
@@ -119,39 +128,72 @@ export class ProgressBar {
  * import { insights } from "@deno-mp/multiprocessing/progress";
  * import { assertMatch } from "@std/assert";
  *
- * await using pool = new Pool(1);
+ * const pool = new Pool(1);
+ * pool.close();
+ * await pool.join();
  * assertMatch(insights(pool.statistics()), /0 tasks done, 0 failed/);
  * ```
  *
- * @param statistics What `pool.statistics()` gave, before the pool was closed: the
- * workers that have ended are no longer in it.
+ * @param statistics What `pool.statistics()` gave.
  */
 export function insights(statistics: PoolStatistics): string {
-  const head = [
-    "worker",
-    "tasks",
-    "busy",
-    "busy ms",
-    "waiting ms",
-    "start-up ms",
-    "MiB",
-  ];
-  const rows = statistics.workers.map((worker) => [
+  const workers = [...statistics.ended, ...statistics.workers];
+  const table = new Table({
+    head: COLUMNS.map(([title]) => title),
+    colAligns: COLUMNS.map(([, align]) => align),
+    style: { head: [], border: [], compact: true },
+  });
+  table.push(...workers.map(row));
+  const { done, failed, cancelled } = statistics.tasks;
+  const { started, restarts, lost, recycled, stopped } = statistics;
+  return [
+    table.toString(),
+    `${done} tasks done, ${failed} failed, ${cancelled} cancelled`,
+    `${started} workers started, ${restarts} of them as replacements: ${lost} were lost, ${recycled} recycled, ${stopped} stopped`,
+    ...usage(workers),
+  ].join("\n");
+}
+
+/** What is told of each worker. */
+const COLUMNS: readonly (readonly [title: string, "left" | "right"])[] = [
+  ["worker", "left"],
+  ["state", "left"],
+  ["tasks", "right"],
+  ["busy", "right"],
+  ["busy ms", "right"],
+  ["waiting ms", "right"],
+  ["start-up ms", "right"],
+  ["MiB", "right"],
+];
+
+function row(worker: WorkerStatistics): string[] {
+  return [
     worker.name,
+    worker.state,
     String(worker.tasks),
-    `${Math.round(worker.busyRatio * 100)}%`,
+    percent(worker.busyRatio),
     worker.busyMs.toFixed(0),
     worker.waitingMs.toFixed(0),
     worker.startupMs?.toFixed(0) ?? "-",
     worker.memoryMb?.toFixed(1) ?? "-",
-  ]);
-  const { done, failed, cancelled } = statistics.tasks;
-  const { started, restarts, lost, recycled, stopped } = statistics;
+  ];
+}
+
+/** Whether there were too many workers, or too few. */
+function usage(workers: readonly WorkerStatistics[]): string[] {
+  const busyMs = workers.reduce((sum, worker) => sum + worker.busyMs, 0);
+  const lifeMs = workers.reduce(
+    (sum, worker) => sum + worker.waitingMs,
+    busyMs,
+  );
+  if (lifeMs === 0) return [];
   return [
-    ...table([head, ...rows]),
-    `${done} tasks done, ${failed} failed, ${cancelled} cancelled`,
-    `${started} workers started, ${restarts} of them as replacements: ${lost} were lost, ${recycled} recycled, ${stopped} stopped`,
-  ].join("\n");
+    `the workers were busy for ${percent(busyMs / lifeMs)} of their time`,
+  ];
+}
+
+function percent(part: number): string {
+  return `${Math.round(part * 100)}%`;
 }
 
 /**
@@ -179,19 +221,36 @@ function terminal(): Surface {
     stream: process.stderr,
     format: (_options, _params, payload: { line: string }) => payload.line,
     hideCursor: null,
+    // The terminal is left as it is found, whatever becomes of this program: a
+    // line that is too long is cut here instead.
+    linewrap: true,
     gracefulExit: false,
   });
+  const inside = bar as unknown as {
+    render(): void;
+    timer: { unref(): void } | null;
+  };
+  const { render } = inside;
+  inside.render = () => {
+    render.call(bar);
+    inside.timer?.unref(); // what redraws it must not keep the program alive
+  };
   let isStarted = false;
+  const end = () => {
+    globalThis.removeEventListener("unload", end);
+    if (isStarted) bar.stop();
+    isStarted = false;
+  };
   return {
-    draw: (line) => {
-      if (isStarted) bar.update({ line });
-      else bar.start(1, 0, { line });
+    draw: (text) => {
+      const { columns } = process.stderr; // 0 if the terminal does not know
+      const line = columns > 0 ? text.slice(0, columns - 1) : text;
+      if (isStarted) return bar.update({ line });
+      globalThis.addEventListener("unload", end);
+      bar.start(1, 0, { line });
       isStarted = true;
     },
-    end: () => {
-      if (isStarted) bar.stop();
-      isStarted = false;
-    },
+    end,
   };
 }
 
@@ -222,18 +281,4 @@ function span(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** Rows with their columns one below the other; the first is left-aligned. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]!.length))
-  );
-  return rows.map((row) =>
-    row.map((text, column) =>
-      column === 0
-        ? text.padEnd(widths[column]!)
-        : text.padStart(widths[column]!)
-    ).join("  ").trimEnd()
-  );
 }

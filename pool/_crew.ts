@@ -24,12 +24,16 @@ import { toMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
 import { PoolWorker } from "./_pool_worker.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";
+import type { WorkerStatistics } from "./statistics.ts";
 import type { Setup } from "./_worker_main.ts";
 
 /** A worker that lives longer than this, in milliseconds, is not barren. */
 const BARREN_LIFE_MS = 10_000;
 /** Barren workers in a row after which there is no hope even in a large pool. */
 const MOST_BARREN = 4;
+
+/** Of so many that have ended it is kept what they did. */
+const MOST_REMEMBERED = 100;
 
 /** What the crew's owner has to do with its workers. */
 export interface CrewEvents {
@@ -47,6 +51,8 @@ export interface CrewEvents {
 export class Crew {
   /** All that have not ended. */
   readonly workers: Set<PoolWorker> = new Set();
+  /** What the last of those that have ended did. */
+  readonly ended: WorkerStatistics[] = [];
   /** How many have been started. */
   started = 0;
   /** How many of them in place of another one. */
@@ -147,6 +153,8 @@ export class Crew {
     log.debug(() => `cleaning up ${worker.process.name}`);
     this.#events.ended(worker);
     this.workers.delete(worker);
+    this.ended.push(worker.statistics(true));
+    if (this.ended.length > MOST_REMEMBERED) this.ended.shift();
     worker.free();
     if (!wasLeaving) this.#judge(worker);
     else if (worker.process.exitCode === 1) {

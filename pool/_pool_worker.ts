@@ -89,8 +89,9 @@ export class PoolWorker {
   #endTimer: ReturnType<typeof setTimeout> | undefined;
   #isFreed = false;
   #busyMs = 0;
-  /** When it got its first task, or gave its last answer. */
+  /** When it got its first task, or gave its last answer, or began. */
   #changedMs: number = this.#startedMs;
+  #hasBegun = false;
   /** Since when answers have not been looked for. */
   #collectedMs = 0;
   /** How long a task takes, on average of late. */
@@ -197,19 +198,24 @@ export class PoolWorker {
     return this.tasks.size > 0 ? 0 : performance.now() - this.#changedMs;
   }
 
-  /** All of that, for people. */
-  statistics(): WorkerStatistics {
+  /**
+   * All of that, for people.
+   *
+   * @param hasEnded Whether this is the last time.
+   */
+  statistics(hasEnded = false): WorkerStatistics {
     const startupMs = Atomics.load(this.#channel.control, C_STARTUP_MS);
     const isBusy = this.tasks.size > 0;
     const nowMs = performance.now();
-    const busyMs = this.#busyMs + (isBusy ? nowMs - this.#changedMs : 0);
+    const isWorking = isBusy && this.#hasBegun;
+    const busyMs = this.#busyMs + (isWorking ? nowMs - this.#changedMs : 0);
     const lifeMs = Math.max(0, nowMs - this.#startedMs - startupMs);
     const { name, pid, ident } = this.process;
     return Object.freeze({
       name,
       pid,
       ident,
-      state: this.#shownState(isBusy),
+      state: hasEnded ? "ended" : this.#shownState(isBusy),
       tasks: this.answered,
       startupMs: startupMs || null,
       busyMs,
@@ -270,7 +276,7 @@ export class PoolWorker {
     task.worker = undefined;
     if (this.tasks.size > 0) return;
     const nowMs = performance.now();
-    this.#busyMs += nowMs - this.#changedMs;
+    if (this.#hasBegun) this.#busyMs += nowMs - this.#changedMs;
     this.#changedMs = nowMs;
   }
 
@@ -342,7 +348,8 @@ export class PoolWorker {
 
   /** Says that it has begun to take orders: its time counts from now. */
   begin(): void {
-    this.#collectedMs = performance.now();
+    this.#hasBegun = true;
+    this.#collectedMs = this.#changedMs = performance.now();
   }
 
   /** Tells the task it runs that it should stop. */

@@ -248,6 +248,7 @@ export class Scheduler {
     const held = this.#outstanding - waiting;
     return Object.freeze({
       workers: Object.freeze(workers),
+      ended: Object.freeze([...this.#crew.ended]),
       tasks: Object.freeze(
         { submitted, done, failed, cancelled, waiting, held },
       ),

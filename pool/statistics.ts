@@ -8,7 +8,7 @@
  */
 
 /** What a worker does. */
-export type WorkerState = "starting" | "idle" | "busy" | "leaving";
+export type WorkerState = "starting" | "idle" | "busy" | "leaving" | "ended";
 
 /** One worker of a pool at a moment. */
 export interface WorkerStatistics {
@@ -24,7 +24,7 @@ export interface WorkerStatistics {
   readonly tasks: number;
   /** Milliseconds from its start until it took tasks, `null` if not yet. */
   readonly startupMs: number | null;
-  /** Milliseconds for which it has had tasks. */
+  /** Milliseconds for which it has had tasks, without its start. */
   readonly busyMs: number;
   /** Milliseconds for which it has waited for tasks. */
   readonly waitingMs: number;
@@ -57,6 +57,8 @@ export interface TaskStatistics {
 export interface PoolStatistics {
   /** The workers there are. */
   readonly workers: readonly WorkerStatistics[];
+  /** Those that have ended, the last hundred of them. */
+  readonly ended: readonly WorkerStatistics[];
   /** The tasks. */
   readonly tasks: TaskStatistics;
   /** Workers that have been started. */

@@ -71,7 +71,11 @@ const EXTRAS: Record<string, string[]> = {
   "codec/_kinds.ts": ["node:util/types"],
   "primitives/_section.ts": ["node:async_hooks"],
   // An entry point of its own: no part of the library imports it.
-  "progress.ts": ["npm:cli-progress@^3.12.0", "node:process"],
+  "progress.ts": [
+    "npm:cli-progress@^3.12.0",
+    "npm:cli-table3@^0.6.5",
+    "node:process",
+  ],
 };
 
 /** How an import takes effect: at once, when it is reached, or never. */

@@ -501,6 +501,46 @@ contract("statistics() tells what the pool has done", async (ctx) => {
 });
 
 contract(
+  "statistics() remembers what those did that have ended",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const pool = new ctx.Pool({
+      processes: 1,
+      maxTasksPerChild: 2,
+      initializer: work.initializeAfter,
+      initArgs: [here, go],
+    });
+    const submitted = performance.now();
+    const results = numbers(5).map((i) => pool.applyAsync(work.square, [i]));
+    await here.reaches(1, "the first worker is starting");
+    await until(() => performance.now() > submitted + 200, "it takes its time");
+    go.set();
+    await Promise.all(results);
+    pool.close();
+    await pool.join();
+
+    const { workers, ended, tasks } = pool.statistics();
+    assertEquals(workers, []);
+    assert(Object.isFrozen(ended));
+    assertEquals(ended.map(({ tasks }) => tasks), [2, 2, 1]);
+    assertEquals(
+      ended.map(({ state }) => state),
+      new Array(3).fill("ended"),
+    );
+    assertEquals(tasks.done, 5);
+    // It has had tasks for all of its start, but that is not work.
+    const [first] = ended;
+    assert(first!.startupMs! > 200);
+    assert(first!.busyMs < 200, `it was busy for ${first!.busyMs} ms`);
+    // A pool that goes on for ever does not remember all of them.
+    await using long = new ctx.Pool({ processes: 2, maxTasksPerChild: 1 });
+    assertEquals(await long.map(work.square, numbers(4), 1), [0, 1, 4, 9]);
+    await until(() => long.statistics().ended.length >= 3, "they have ended");
+  },
+);
+
+contract(
   "onProgress tells how far a map or an iterator has come",
   async (ctx) => {
     await using pool = new ctx.Pool(1);

@@ -1,9 +1,14 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { insights, ProgressBar } from "../../progress.ts";
 import { contract, once } from "../_support/contract.ts";
 import { runProgram } from "../_support/program.ts";
 import * as work from "../fixtures/pool_targets.ts";
 import "../../mod.ts";
+
+const LIBRARY = JSON.stringify(import.meta.resolve("../../mod.ts"));
+const PROGRESS = JSON.stringify(import.meta.resolve("../../progress.ts"));
+/** Runs a command on a terminal of its own; part of util-linux. */
+const SCRIPT = "/usr/bin/script";
 
 contract("ProgressBar shows how far a map has come", async (ctx) => {
   await using pool = new ctx.Pool(1);
@@ -18,32 +23,190 @@ contract("ProgressBar shows how far a map has come", async (ctx) => {
     onProgress: bar.update,
   });
   assertMatch(lines.at(-1)!, /^squares █{10} 100% 4\/4 [\d.]+\/s$/);
+  // An iterator does not know how much there is, until it does.
+  lines.length = 0;
+  const source = (function* () {
+    yield* [2, 3, 4];
+  })();
+  const it = pool.imap(work.throwAtThree, source, {
+    bufferSize: 1,
+    onProgress: bar.update,
+  });
+  for (let i = 0; i < 4; i++) await it.next().catch(() => {});
+  assertMatch(lines[0]!, /^squares 1 [\d.]+\/s$/);
+  assertMatch(lines.at(-1)!, /^squares █{10} 100% 3\/3 [\d.]+\/s 1 failed$/);
 });
 
-contract("insights() tells what the workers did", async (ctx) => {
-  await using pool = new ctx.Pool(2);
+once("ProgressBar tells how much time is left", () => {
+  const lines: string[] = [];
+  const bar = new ProgressBar("", {
+    width: 4,
+    draw: (line) => lines.push(line),
+  });
+  const at = { done: 1, failed: 1, total: 8, rate: 123.4 };
+  for (const etaMs of [900, 61_000, 3_720_000]) bar.update({ ...at, etaMs });
+  bar.update({ ...at, total: 0, done: 0, failed: 0, etaMs: null });
+
+  assertEquals(lines, [
+    "█░░░ 25% 2/8 123/s 1 failed 1 s left",
+    "█░░░ 25% 2/8 123/s 1 failed 1 min 1 s left",
+    "█░░░ 25% 2/8 123/s 1 failed 1 h 2 min left",
+    "████ 100% 0/0 123/s",
+  ]);
+});
+
+contract("insights() tells what the workers did, to the end", async (ctx) => {
+  const pool = new ctx.Pool({ processes: 2, maxTasksPerChild: 1 });
   await pool.map(work.square, [1, 2, 3, 4], 1);
+  pool.close();
+  await pool.join();
 
   const lines = insights(pool.statistics()).split("\n");
-  assertMatch(lines[0]!, /^worker +tasks +busy +busy ms +waiting ms/);
-  assertMatch(lines[1]!, /^\w+PoolWorker-1 +\d+ +\d+%/);
-  assertEquals(lines[3], "4 tasks done, 0 failed, 0 cancelled");
+  assertMatch(lines[1]!, /^│ worker +│ state +│ tasks │ busy │ busy ms │/);
+  const workers = lines.filter((line) => /PoolWorker-\d/.test(line));
+  assertEquals(workers.length, pool.statistics().started);
+  for (const line of workers) assertMatch(line, /│ ended │ +[01] │ +\d+% │/);
+  assertEquals(
+    lines.filter((line) => /^\d+ tasks done/.test(line)),
+    ["4 tasks done, 0 failed, 0 cancelled"],
+  );
+  assertMatch(lines.at(-1)!, /^the workers were busy for \d+% of their time$/);
 });
 
+/** A program that shows progress, with its output on standard output. */
+function program(method: string, bar: string): string {
+  return `import { getContext, sleep } from ${LIBRARY};
+import { ProgressBar, showInsights } from ${PROGRESS};
+if (import.meta.main) {
+  const pool = new (getContext("${method}").Pool)(2);
+  ${bar}
+  const results = await pool.map(sleep, new Array(8).fill(60), {
+    chunkSize: 1,
+    onProgress: bar.update,
+  });
+  console.log("results:", results.length);
+  pool.close();
+  await pool.join();
+  showInsights(pool.statistics());
+}
+`;
+}
+
+contract(
+  "ProgressBar draws nothing where there is no terminal",
+  async (ctx) => {
+    const end = await runProgram(
+      program(ctx.getStartMethod(), `using bar = new ProgressBar("naps");`),
+    );
+
+    assertEquals([end.code, end.stdout, end.stderr], [0, "results: 8\n", ""]);
+  },
+);
+
+/** Runs a program on a terminal; gives what that has got. */
+async function onTerminal(source: string, columns = 80): Promise<string> {
+  const command = [Deno.execPath(), "run", "-A", "--no-lock", "--quiet"];
+  // The program starts itself again, by way of what gives it a terminal.
+  const starter = `
+const file = new URL("shown.ts", import.meta.url).pathname;
+const command = ${
+    JSON.stringify(command)
+  }.concat("--config", Deno.args[0], file);
+const { code, stdout } = await new Deno.Command(${JSON.stringify(SCRIPT)}, {
+  args: ["-qec", "stty cols ${columns}; " + command.join(" "), "/dev/null"],
+  stdin: "null",
+  stderr: "inherit",
+}).output();
+Deno.stdout.writeSync(stdout);
+Deno.exit(code);
+`;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const end = await runProgram(starter, {
+    files: { "shown.ts": source },
+    args: [config],
+  });
+  assertEquals([end.code, end.stderr], [0, ""], end.stdout);
+  assertEquals(end.left, []);
+  return end.stdout;
+}
+
+const hasScript = await Deno.stat(SCRIPT).then(() => true, () => false);
+for (const method of ["spawn", "worker"]) {
+  for (
+    const [what, bar] of [
+      ["that is disposed of", `using bar = new ProgressBar("naps");`],
+      ["that nobody ends", `const bar = new ProgressBar("naps");`],
+    ] as const
+  ) {
+    Deno.test({
+      name:
+        `ProgressBar draws on a terminal, one ${what}, and insights follow (${method})`,
+      // Nothing else here can tell whether it draws on a terminal.
+      ignore: !hasScript,
+      fn: async () => {
+        const text = await onTerminal(program(method, bar));
+
+        const [drawn, ...rest] = text.split("results: 8");
+        assertEquals(rest.length, 1, text);
+        // Each drawing goes over the one before, and the last one stays.
+        assertEquals(drawn!.split("\n").length, 2, text);
+        const draws = drawn!.split("\x1b[1G").slice(1);
+        assert(draws.length >= 2, text);
+        assertMatch(draws[0]!, /naps .*░ \d+% [1-7]\/8/);
+        assertMatch(draws.at(-1)!, /naps █+ 100% 8\/8/);
+        assertMatch(rest[0]!, /PoolWorker-1 +│ ended │/);
+        assertMatch(rest[0]!, /8 tasks done, 0 failed, 0 cancelled\r?\n/);
+        // The terminal is left as it was: it wraps lines and shows its cursor.
+        assert(!text.includes("\x1b[?7l") && !text.includes("\x1b[?25l"), text);
+      },
+    });
+  }
+
+  Deno.test({
+    name:
+      `ProgressBar does not keep a program alive whose job does not end (${method})`,
+    ignore: !hasScript, // as above
+    fn: async () => {
+      const text = await onTerminal(
+        `
+import { getContext, sleep } from ${LIBRARY};
+import { ProgressBar } from ${PROGRESS};
+if (import.meta.main) {
+  globalThis.pool = new (getContext("${method}").Pool)(1);
+  const bar = new ProgressBar("naps");
+  const naps = globalThis.pool.imap(sleep, new Array(9).fill(1), {
+    bufferSize: 1,
+    onProgress: bar.update,
+  });
+  await naps.next();
+}`,
+        10,
+      );
+
+      // And it is no longer than a line.
+      const draws = text.split("\x1b[1G").slice(1);
+      for (const draw of draws) {
+        assertMatch(draw.split("\x1b")[0]!, /^naps [12] [\d.]{2}$/);
+      }
+      assertMatch(text, /\r\n$/);
+    },
+  });
+}
+
 once(
-  "ProgressBar draws nothing where there is no terminal, and asks for nothing",
+  "ProgressBar and insights() ask for no permission",
   async () => {
-    const module = import.meta.resolve("../../progress.ts");
     const { code, stdout, stderr } = await runProgram(
-      `import { ProgressBar, showInsights } from ${JSON.stringify(module)};
+      `import { insights, ProgressBar, showInsights } from ${PROGRESS};
      const bar = new ProgressBar("x");
      bar.update({ done: 1, failed: 0, total: null, rate: 1, etaMs: null });
      bar.end();
-     showInsights({ workers: [], tasks: {} });
-     console.log("done");`,
+     const statistics = { workers: [], ended: [], tasks: {} };
+     showInsights(statistics);
+     console.log(insights(statistics).includes("│ worker │"));`,
       { flags: ["run", "--no-prompt", "--no-check"] },
     );
 
-    assertEquals([code, stdout, stderr], [0, "done\n", ""]);
+    assertEquals([code, stdout, stderr], [0, "true\n", ""]);
   },
 );
