@@ -21,10 +21,22 @@ export function launcherFor(kind: MemoryKind): Launcher {
 /**
  * Checks early that a start method can work at all.
  *
+ * @param kind The start method.
+ * @param os Where.
+ * @throws {Deno.errors.NotSupported} If this system cannot.
  * @throws {Deno.errors.NotCapable} If a permission is missing, naming the flag.
  */
-export function checkUsable(kind: MemoryKind): void {
-  if (kind === "spawn" && !isGranted()) {
+export function checkUsable(
+  kind: MemoryKind,
+  os: typeof Deno.build.os = Deno.build.os,
+): void {
+  if (kind === "worker") return;
+  if (os !== "linux") {
+    throw new Deno.errors.NotSupported(
+      `Cannot share memory between processes on ${os}, only on Linux: use getContext("worker"), or setStartMethod("worker") for the whole program`,
+    );
+  }
+  if (!isGranted()) {
     throw new Deno.errors.NotCapable(
       'Cannot share memory between processes without FFI: run with --allow-ffi, or use getContext("worker")',
     );

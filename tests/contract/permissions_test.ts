@@ -1,5 +1,6 @@
-import { assertEquals, assertMatch } from "@std/assert";
-import { contract } from "../_support/contract.ts";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { checkUsable } from "../../contexts/_launchers.ts";
+import { contract, once } from "../_support/contract.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 
 /** What a program of each start method cannot do without. */
@@ -61,3 +62,92 @@ contract("Process asks for no permission, even if it could", async (ctx) => {
   assertEquals(end.stdout, "the child runs\n0\n", describeEnd(end));
   assertEquals(end.stderr, "");
 });
+
+once("a start method says so where it cannot work", () => {
+  for (const os of ["darwin", "windows"] as const) {
+    assertThrows(
+      () => checkUsable("spawn", os),
+      Deno.errors.NotSupported,
+      `on ${os}, only on Linux: use getContext("worker")`,
+    );
+    checkUsable("worker", os);
+  }
+});
+
+contract("Process.permissions hold, whatever the child tries", async (ctx) => {
+  const secret = await Deno.makeTempFile();
+  await Deno.writeTextFile(secret, "secret");
+  const end = await runProgram(
+    `
+    import { getContext } from "${LIBRARY}";
+    export async function tries(secret) {
+      const attempts = {
+        read: () => Deno.readTextFile(secret),
+        write: () => Deno.writeTextFile(secret, ""),
+        net: () => Deno.connect({ hostname: "127.0.0.1", port: 1 }),
+        env: () => Deno.env.get("HOME"),
+        sys: () => Deno.hostname(),
+        run: () => new Deno.Command(Deno.execPath()).output(),
+        import: () => import(secret),
+        worker: () => new Promise((_, reject) => {
+          // Nor does a thread of the child's get more than the child has.
+          const text = "try { Deno.readTextFileSync(" +
+            JSON.stringify(secret) + "); postMessage('read') } " +
+            "catch (error) { postMessage(error.name) }";
+          const worker = new Worker(
+            "data:text/javascript," + encodeURIComponent(text),
+            { type: "module" },
+          );
+          worker.onmessage = ({ data }) => {
+            worker.terminate();
+            reject({ name: data });
+          };
+        }),
+      };
+      for (const [name, attempt] of Object.entries(attempts)) {
+        let outcome = "done";
+        try {
+          await attempt();
+        } catch (error) {
+          outcome = error.name;
+        }
+        console.log(name, outcome);
+      }
+      // What every child process has, and the guide says so.
+      for (const name of ["ffi", "read"]) {
+        console.log(name, Deno.permissions.querySync({ name }).state);
+      }
+    }
+    if (import.meta.main) {
+      const { Process } = getContext("spawn");
+      const process = new Process({
+        target: tries,
+        args: [Deno.args[0]],
+        permissions: "none",
+      });
+      process.start();
+      console.log(await process.exited);
+    }
+  `,
+    { args: [secret] },
+  );
+  assertEquals(
+    end.stdout.trim().split("\n"),
+    [
+      "read NotCapable",
+      "write NotCapable",
+      "net NotCapable",
+      "env NotCapable",
+      "sys NotCapable",
+      "run NotCapable",
+      "import TypeError",
+      "worker NotCapable",
+      "ffi granted",
+      "read prompt",
+      "0",
+    ],
+    describeEnd(end),
+  );
+  assertEquals(await Deno.readTextFile(secret), "secret");
+  await Deno.remove(secret);
+}, { methods: ["spawn"] });
