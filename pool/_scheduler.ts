@@ -48,6 +48,7 @@ import {
   gathered,
   HEAD_BYTES,
   INITIALIZER_FAILED,
+  kept,
   kindOf,
   LONGEST_BODY,
   READY,
@@ -343,7 +344,7 @@ export class Scheduler {
     const worker = this.#queue.size === 0 ? this.#idlest() : undefined;
     if (worker) this.#give(worker, task, body);
     else {
-      task.body = body instanceof Uint8Array ? body : gathered(body);
+      task.body = body instanceof Uint8Array ? body : kept(body);
       this.#queue.push(task);
     }
     this.#hire();

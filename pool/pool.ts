@@ -9,6 +9,7 @@ import { EncodingError, PoolTerminatedError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
 import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
+import { promiseOf } from "./async_result.ts";
 import type { AsyncResult } from "./async_result.ts";
 import { PoolIterator } from "./imap.ts";
 import { callJob, mapJob } from "./_jobs.ts";
@@ -135,7 +136,11 @@ export class Pool<I extends unknown[] = []> {
     args?: readonly unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>> {
-    return promised(() => this.#apply(fn, args, options));
+    try {
+      return promiseOf(this.#apply(fn, args, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
