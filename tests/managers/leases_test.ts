@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ProcessError } from "../../mod.ts";
 import type { ListProxy, SyncManager } from "../../mod.ts";
 import { until } from "../_support/gate.ts";
-import { collectGarbage } from "../_support/leftovers.ts";
+import { collectGarbage } from "../_support/garbage.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { contract } from "../_support/contract.ts";
 import {
