@@ -124,11 +124,11 @@ for (const fate of FATES) {
       await here.reaches(1, "the victim is about to meet its fate");
 
       // Those who wait already have to hear of it.
-      const waits = startWaits(world, moment);
+      const limitMs = fate === "memory" ? EAT_MS : SOON_MS;
+      const waits = startWaits(world, moment, limitMs);
       const from = performance.now();
       if (fate === "kill") process.kill();
       if (fate === "loop") process.terminate();
-      const limitMs = fate === "memory" ? EAT_MS : SOON_MS;
       const keeps = fate === "exit";
       await process.exited;
       assert(process.exitCode !== 0, "the victim has met its fate");
@@ -177,13 +177,13 @@ interface Waits {
   readonly end: Promise<unknown>;
 }
 
-function startWaits(world: World, moment: Moment): Waits {
+function startWaits(world: World, moment: Moment, timeout: number): Waits {
   const isHeld = moment === "holding";
   return {
     locks: isHeld
-      ? locksOf(world).map(([, lock]) => lock.acquire({ timeout: SOON_MS }))
+      ? locksOf(world).map(([, lock]) => lock.acquire({ timeout }))
       : [],
-    tracked: isHeld ? world.tracked.acquire({ timeout: SOON_MS }) : undefined,
+    tracked: isHeld ? world.tracked.acquire({ timeout }) : undefined,
     barrier: moment === "taking"
       ? world.barrier.wait().catch((error: unknown) => error)
       : undefined,
