@@ -22,10 +22,10 @@ import { complete } from "./contexts/context.ts";
 import { getLogger, logToStderr } from "./logging.ts";
 import {
   BaseManager,
-  managerFor,
   SharedMemoryManager,
   SyncManager,
 } from "./managers/mod.ts";
+import { managerFor } from "./managers/sync_manager.ts";
 import { Client, Listener } from "./network/mod.ts";
 import { Pool } from "./pool/mod.ts";
 

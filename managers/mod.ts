@@ -36,6 +36,6 @@ export type { CallOptions, Origin, ProxyClass } from "./proxy.ts";
 export type { RegisterOptions } from "./registry.ts";
 export { Server } from "./server.ts";
 export { SharedMemoryManager } from "./shared_memory_manager.ts";
-export { Manager, managerFor, SyncManager } from "./sync_manager.ts";
+export { Manager, SyncManager } from "./sync_manager.ts";
 export type { ManagedBarrierOptions } from "./sync_manager.ts";
 export type { SerializerName } from "./_wire.ts";

@@ -113,8 +113,28 @@ for (const method of METHODS) {
   });
 }
 
+for (const method of METHODS) {
+  Deno.test(`shared_manager has its jobs done by another program (${method})`, async () => {
+    const { texts, stderr, code } = await runExample(
+      "shared_manager.ts",
+      ["--method", method],
+      [...SPAWN, "--allow-net=127.0.0.1"],
+    );
+    assertEquals([stderr, code], ["", 0]);
+    assertEquals(texts, [
+      "The other program has done 5 jobs",
+      "4 primes up to 10",
+      "25 primes up to 100",
+      "168 primes up to 1000",
+      "1229 primes up to 10000",
+      "9592 primes up to 100000",
+    ]);
+  });
+}
+
 for (
   const [example, args, message] of [
+    ["shared_manager.ts", ["use"], "The first word is serve, or use"],
     ["mandelbrot.ts", ["--size", "big"], "--size is a whole number"],
     ["worker_farm.ts", ["--pages"], "--pages needs a value"],
     ["hash_files.ts", ["--method", "fork"], "--method is spawn or worker"],

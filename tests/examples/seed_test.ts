@@ -15,7 +15,11 @@ function seed(
   claim: string,
   file: string,
   check: (end: ExampleEnd) => void,
-  { args = [] as string[], stderr = /^$/ } = {},
+  {
+    args = [] as string[],
+    stderr = /^$/,
+    permissions = undefined as string[] | undefined,
+  } = {},
 ): void {
   for (const method of METHODS) {
     Deno.test(`${id} ${claim} (${method})`, async () => {
@@ -23,7 +27,7 @@ function seed(
         "--method",
         method,
         ...args,
-      ]);
+      ], permissions);
       assertMatch(end.stderr, stderr);
       assertEquals(end.code, 0);
       check(end);
@@ -197,6 +201,28 @@ exact(
   ],
 );
 
+/** Managers are reached through sockets. */
+const WITH_SOCKETS = [
+  "--allow-read",
+  "--allow-run",
+  "--allow-ffi",
+  "--allow-net",
+];
+
+seed(
+  "SEED-09",
+  "what the child changes in the manager its parent sees",
+  "seed_09_manager.ts",
+  ({ texts }) =>
+    assertEquals(texts, [
+      "Map(0) {}",
+      "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]",
+      'Map(3) { 1 => "1", "2" => 2, 0.25 => null }',
+      "[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]",
+    ]),
+  { permissions: WITH_SOCKETS },
+);
+
 seed(
   "SEED-10",
   "a process tells its state",
@@ -284,6 +310,25 @@ seed(
       numbers(0, 20).map((x) => `${x} ${x + 20}`).sort(),
     );
   },
+);
+
+seed(
+  "SEED-17",
+  "the log tells of the manager, each line once",
+  "seed_17_logging.ts",
+  ({ texts, stderr }) => {
+    assertEquals(texts, []);
+    const lines = stderr.trim().split("\n");
+    assertMatch(lines[1]!, /^\[INFO\/SyncManager-1\] manager serving at '.+'$/);
+    assertEquals(lines.toSpliced(1, 1), [
+      "[INFO/SyncManager-1] child process calling self.run()",
+      "[INFO/MainProcess] sending shutdown message to manager",
+      "[INFO/SyncManager-1] process shutting down",
+      "[INFO/SyncManager-1] process exiting with exitcode 0",
+      "[INFO/MainProcess] process shutting down",
+    ]);
+  },
+  { permissions: WITH_SOCKETS, stderr: /INFO/ },
 );
 
 Deno.test("the programs refuse a start method that there is not, and say why", async () => {
