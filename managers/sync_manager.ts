@@ -257,11 +257,16 @@ export function managerFor(kind: MemoryKind): typeof Manager {
 /**
  * Starts a {@linkcode SyncManager} of the default start method.
  *
- * @example A dict that several processes share
- * ```ts ignore
+ * @example A dict and a list, for everybody who has a proxy of them
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
  * await using manager = await Manager();
- * const scores = await manager.dict<string, number>();
- * const process = new Process({ target: play, args: [scores] });
+ * const scores = await manager.dict<string, number>({ ada: 1 });
+ * await scores.set("bob", 2);
+ * const names = await manager.list(await scores.keys());
+ * assertEquals(await names.copy(), ["ada", "bob"]);
  * ```
  *
  * @param options Where it is, and who may use it.

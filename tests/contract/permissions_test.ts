@@ -74,7 +74,7 @@ once("a start method says so where it cannot work", () => {
   }
 });
 
-contract("Process.permissions hold, whatever the child tries", async (ctx) => {
+contract("Process.permissions hold, whatever the child tries", async () => {
   const secret = await Deno.makeTempFile();
   await Deno.writeTextFile(secret, "secret");
   const end = await runProgram(
