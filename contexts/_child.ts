@@ -49,17 +49,16 @@ export interface Host {
  * @param host What it is.
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
-  let failed = false;
   host.onLeave(() => {
     // A thread may take part among processes too.
     eachArena(({ participants, me, waiting }) => {
-      if (failed) participants.markEnded(me);
+      if (current.hasFailed) participants.markEnded(me);
       else participants.leave(me);
       waiting.wakeEverybody();
     });
   });
   const fail = (error: unknown) => {
-    failed = true;
+    current.hasFailed = true;
     // What is thrown in a thread because it is being ended is no news.
     if (!arena.participants.isStopped(arena.me)) report(error);
   };
@@ -83,9 +82,9 @@ export async function live(arena: Arena, host: Host): Promise<void> {
     fail(error);
   }
   await exitSequence().catch(fail);
-  const code = failed ? 1 : Number(Deno.exitCode);
+  const code = current.hasFailed ? 1 : Number(Deno.exitCode);
   log.info(`process exiting with exitcode ${code}`);
-  if (failed) host.exit(1);
+  if (current.hasFailed) host.exit(1);
   // What the target left running (timers, servers) keeps the child alive.
   host.release();
 }

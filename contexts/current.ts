@@ -40,6 +40,8 @@ export interface Current {
   method: MemoryKind | null;
   /** Whether it is still loading the modules of its target. */
   isBootstrapping: boolean;
+  /** Whether it ends because of an error: then it abandons what it holds. */
+  hasFailed: boolean;
   /** Whether its exit sequence has begun. */
   isExiting: boolean;
   /** The object its target runs as. */
@@ -57,6 +59,7 @@ export const current: Current = {
   parent: null,
   method: null,
   isBootstrapping: false,
+  hasFailed: false,
   isExiting: false,
   process: null,
 };

@@ -92,6 +92,8 @@ export interface ProcessInfo {
 export interface InternalOptions {
   /** Whether Ctrl-C is the parent's business alone. */
   readonly ignoreInterrupt?: boolean;
+  /** Modules to load before the arguments are read: classes in them come from there. */
+  readonly preload?: readonly string[];
   /** What the exit of the child means to its owner. */
   readonly onEnd?: (process: Process) => void;
 }
@@ -504,7 +506,7 @@ export class Process<A extends unknown[] = unknown[]> {
           token: arena.me,
         },
         mainModule: getMainModule(),
-        preload: preloaded(),
+        preload: [...preloaded(), ...this.#internal.preload ?? []],
         target,
         isClass,
         log: getLogState(),

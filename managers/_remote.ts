@@ -515,6 +515,8 @@ export class RemoteSession implements Session {
 
   async #end(reason: string): Promise<void> {
     await this.ready.catch(() => {});
+    // One that ends because of an error abandons what it holds.
+    if (current.hasFailed) this.#lose(new EofError(reason));
     if (!this.#failure) {
       const goodbye = this.#wire.pack(say.GOODBYE, 0, []);
       const sent = this.#connection!.sendBytes(goodbye).catch(() => {});
@@ -547,7 +549,7 @@ export class RemoteSession implements Session {
       `${what} as ${
         cause.message.startsWith("its manager")
           ? cause.message
-          : `${this.#serverName} has ended`
+          : `the connection to ${this.#serverName} has ended: it has ended itself, or has hung up`
       }`,
       { cause },
     );

@@ -304,7 +304,7 @@ export class BaseManager {
     typeid: string,
     ...args: unknown[]
   ): Promise<Remote<T>> {
-    const session = this.#opened();
+    const session = await this.#opened();
     const proxyClass = typesOf(this.constructor).get(typeid)?.proxyType;
     return await session.create(typeid, args, proxyClass) as Remote<T>;
   }
@@ -336,12 +336,12 @@ export class BaseManager {
 
   /** How many objects the server has. */
   async numberOfObjects(): Promise<number> {
-    return await this.#opened().ask("numberOfObjects") as number;
+    return await (await this.#opened()).ask("numberOfObjects") as number;
   }
 
   /** What objects the server has, for people. */
   async debugInfo(): Promise<string> {
-    return await this.#opened().ask("debugInfo") as string;
+    return await (await this.#opened()).ask("debugInfo") as string;
   }
 
   /** Shuts it down. */
@@ -364,7 +364,7 @@ export class BaseManager {
    * @param args With what.
    */
   protected async ask(method: string, ...args: unknown[]): Promise<unknown> {
-    return await this.#opened().ask(method, args);
+    return await (await this.#opened()).ask(method, args);
   }
 
   /** What has to be done when the server has ended, for subclasses. */
@@ -374,8 +374,12 @@ export class BaseManager {
     return this.#options.serializer ?? "binary";
   }
 
-  #opened(): RemoteSession {
-    if (this.#session) return this.#session;
+  async #opened(): Promise<RemoteSession> {
+    if (this.#session) {
+      // A message that is too long costs the connection, not the server.
+      const isCutOff = this.#session.isLost && this.#process?.isAlive();
+      return isCutOff ? await this.#open(this.#address!, {}) : this.#session;
+    }
     throw new ProcessError(
       this.#state === "shut down"
         ? "Manager has shut down: its server not yet started, or not any more"
@@ -403,11 +407,12 @@ export class BaseManager {
     // Children that are started from now on may be sent proxies.
     preloadRoom(import.meta.resolve("./proxies.ts"));
     const [answers, toAnswer] = pipeFor(kind)<Answer>({ duplex: false });
+    const setup = this.#setup(initializer, initArgs);
     const process = new (bindTo(Process, kind))({
       target: managerServer as (...args: unknown[]) => unknown,
-      args: [this.#setup(initializer, initArgs), toAnswer],
+      args: [setup, toAnswer],
       daemon: true,
-      ...{ [INTERNAL]: { ignoreInterrupt: true } },
+      ...{ [INTERNAL]: { ignoreInterrupt: true, preload: modulesOf(setup) } },
     });
     process.name = process.name.replace(/^[^-]*/, this.constructor.name);
     try {
@@ -474,7 +479,14 @@ export class BaseManager {
     throw error;
   }
 
-  async #open(address: Address, options: WaitOptions): Promise<void> {
+  async #open(address: Address, options: WaitOptions): Promise<RemoteSession> {
+    return this.#session = await this.#reach(address, options);
+  }
+
+  async #reach(
+    address: Address,
+    options: WaitOptions,
+  ): Promise<RemoteSession> {
     const { digest, handshakeTimeout } = this.#options;
     const destination: Destination = {
       address,
@@ -487,7 +499,7 @@ export class BaseManager {
     const session = RemoteSession.to(destination);
     session.retain();
     await session.ready;
-    this.#session = session;
+    return session;
   }
 
   async #shutDown(): Promise<void> {
@@ -509,18 +521,27 @@ export class BaseManager {
     session: RemoteSession | undefined,
   ): Promise<void> {
     const timeout = this.#shutdownTimeout;
-    if (process.isAlive() && session && !session.isLost) {
+    if (process.isAlive()) {
       log.info("sending shutdown message to manager");
-      const asked = session.ask("shutdown").catch(() => {
-        // It has ended, or does not answer: its end is waited for below.
-      });
-      if (await process.join({ timeout })) {
-        await asked;
-        return;
-      }
-      log.info("manager still alive");
+      const asked = this.#askToEnd(session);
+      const hasEnded = await process.join({ timeout });
+      if (!hasEnded) log.info("manager still alive");
+      await ended(process, timeout);
+      await asked;
     }
-    await ended(process, timeout);
+  }
+
+  /** Asks the server to end, on a new connection if need be; never rejects. */
+  async #askToEnd(session: RemoteSession | undefined): Promise<void> {
+    try {
+      const open = session?.isLost === false
+        ? session
+        : await this.#reach(this.#address!, { timeout: this.#shutdownTimeout });
+      await open.ask("shutdown");
+      if (open !== session) await open.end();
+    } catch {
+      // It has ended, or does not answer: its end is seen to by other means.
+    }
   }
 }
 
@@ -539,6 +560,23 @@ export type Remote<T> =
       ? (...args: A) => Promise<Awaited<R>>
       : never;
   };
+
+/** Where its functions are: classes of arguments may come from there, too. */
+function modulesOf({ types, functions, initializer }: Setup): string[] {
+  const references = [
+    ...types.map(({ callable }) => callable),
+    ...functions,
+    initializer,
+  ];
+  return [
+    ...new Set(
+      references.filter((reference) => reference !== null)
+        .map(({ modules }) => modules)
+        // If it is not known which, loading them would be guessing.
+        .flatMap((modules) => modules.length === 1 ? modules : []),
+    ),
+  ];
+}
 
 /** Ends a process by force. */
 async function ended(process: Process, timeout: number): Promise<void> {

@@ -181,21 +181,6 @@ contract(
 );
 
 contract(
-  "LESSON-47 a program that ends without a word leaves nothing, and its locks",
-  async (ctx) => {
-    await using manager = await servedTo(ctx, []);
-    const lock = await manager.Lock();
-    const list = await manager.list([lock]);
-    const { port } = manager.address as Deno.NetAddr;
-    void port;
-    await elsewhere(manager, `await manager.list([1]); await manager.dict();`);
-    while (await manager.numberOfObjects() > 2);
-    assertEquals(await list.length(), 1);
-  },
-  SHARES,
-);
-
-contract(
   "LESSON-46 nonsense from somebody with the key ends his connection only",
   async (ctx) => {
     await using manager = await servedTo(ctx, []);

@@ -1,0 +1,311 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  AuthenticationError,
+  BrokenBarrierError,
+  EofError,
+  ProcessError,
+  SyncManager,
+} from "../../mod.ts";
+import type {
+  Context,
+  LockProxy,
+  Process,
+  Remote,
+  RLockProxy,
+  SemaphoreProxy,
+} from "../../mod.ts";
+import { contract } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
+import { SharedGate } from "../_support/meeting.ts";
+import { isRunning } from "../_support/proc.ts";
+import {
+  callAndStay,
+  crashAtStart,
+  getAndStay,
+  hangAtStart,
+  holdAndCrash,
+  holdAndStay,
+  myManagerOf,
+  startAndStay,
+  useLater,
+  waitAndStay,
+} from "../fixtures/managers.ts";
+import type { MyManager, Workshop } from "../fixtures/managers.ts";
+import { LEARN_MS, managed, SHARES, timeOf } from "../managers/_managed.ts";
+
+/** Ends a child by force, and waits until the system knows. */
+async function kill(process: Process): Promise<void> {
+  process.kill();
+  await process.join();
+}
+
+/** Starts a child and waits until it says that it is where it is to be. */
+async function started<A extends unknown[]>(
+  ctx: Context,
+  target: (...args: [...A, SharedGate]) => unknown,
+  ...args: A
+): Promise<Process> {
+  const here = SharedGate.in(ctx);
+  const process = new ctx.Process({
+    target,
+    args: [...args, here] as [...A, SharedGate],
+  });
+  process.start();
+  await here.reaches(1, "the child is where it is to be");
+  return process as unknown as Process;
+}
+
+/** What the survivor does has to be done in time. */
+async function promptly(action: () => Promise<unknown>): Promise<void> {
+  const ms = await timeOf(action);
+  assert(ms < LEARN_MS, `it took ${ms} ms`);
+}
+
+// ---- clients --------------------------------------------------------------------
+
+for (
+  const [what, make] of [
+    ["Lock", (m: SyncManager) => m.Lock()],
+    ["RLock", (m: SyncManager) => m.RLock()],
+    ["Semaphore", (m: SyncManager) => m.Semaphore(1)],
+    ["BoundedSemaphore", (m: SyncManager) => m.BoundedSemaphore(1)],
+  ] as [
+    string,
+    (m: SyncManager) => Promise<LockProxy | SemaphoreProxy | RLockProxy>,
+  ][]
+) {
+  managed(
+    `LESSON-07 a client killed with a ${what} abandons it, and the next is told`,
+    async (m, ctx) => {
+      const lock = await make(m);
+      const process = await started(ctx, holdAndStay, lock);
+      assertEquals(await lock.acquire({ block: false }), null);
+      const waiting = lock.acquire();
+      await kill(process);
+      await promptly(async () => {
+        const guard = await waiting;
+        assertEquals(guard?.abandoned, true);
+        await guard![Symbol.asyncDispose]();
+      });
+      const again = await lock.acquire();
+      assertEquals(again?.abandoned, false, "told once");
+    },
+  );
+}
+
+managed(
+  "LESSON-07 a client that crashes with a lock abandons it",
+  async (m, ctx) => {
+    const lock = await m.Lock();
+    const process = new ctx.Process({ target: holdAndCrash, args: [lock] });
+    process.start();
+    await process.join();
+    assert(process.exitCode !== 0);
+    await promptly(async () => {
+      assertEquals((await lock.acquire())?.abandoned, true);
+    });
+  },
+);
+
+managed(
+  "a client killed in a call leaves the others alone, and its leases go",
+  async (_m, ctx) => {
+    await using manager: MyManager = new (myManagerOf(ctx.getStartMethod()))();
+    await manager.start();
+    const workshop = await manager.create<Workshop>("Workshop");
+    const process = await started(
+      ctx,
+      callAndStay,
+      workshop as Remote<Workshop>,
+    );
+    assertEquals(await workshop.echo(1), 1);
+    await kill(process);
+    assertEquals(await workshop.echo(2), 2);
+    await workshop[Symbol.asyncDispose]();
+    let left = 1;
+    await until(
+      () => {
+        manager.numberOfObjects().then((count) => left = count);
+        return left === 0;
+      },
+      "the leases of the killed client end",
+      LEARN_MS,
+    );
+  },
+);
+
+managed(
+  "a client killed while it waits at a barrier breaks it for the others",
+  async (m, ctx) => {
+    const barrier = await m.Barrier(3);
+    const process = await started(ctx, waitAndStay, barrier);
+    const waiting = barrier.wait();
+    assertEquals(await barrier.nWaiting(), 2);
+    await kill(process);
+    await promptly(() => assertRejects(() => waiting, BrokenBarrierError));
+    await barrier.reset();
+    assertEquals(await barrier.nWaiting(), 0);
+  },
+);
+
+managed(
+  "a client killed while it waits for an item takes none",
+  async (m, ctx) => {
+    const queue = await m.Queue<number>();
+    const process = await started(ctx, getAndStay, queue);
+    await kill(process);
+    // Before or behind the news of its end: nobody gets it but us.
+    await queue.put(1);
+    await promptly(async () => assertEquals(await queue.get(), 1));
+  },
+);
+
+managed(
+  "an item that is under way to a client that has ended goes back to the front",
+  async (m) => {
+    const queue = await m.Queue<number>();
+    for (const item of [1, 2, 3]) await queue.put(item);
+    const other = new SyncManager({ address: m.address });
+    await other.connect();
+    // Aborted after the request has left: the server gives the item, and gets it back.
+    const theirs = await other.list([queue]);
+    const shared = await theirs.get(0);
+    const stop = new AbortController();
+    const getting = shared.get({ signal: stop.signal });
+    stop.abort(new Error("not wanted any more"));
+    await assertRejects(() => getting, Error, "not wanted any more");
+    await other.shutdown();
+    const items = [await queue.get(), await queue.get(), await queue.get()];
+    assertEquals(items, [1, 2, 3]);
+  },
+);
+
+managed(
+  "a wait that is aborted rejects at once and takes nothing",
+  async (m) => {
+    const lock = await m.Lock();
+    const held = await lock.acquire();
+    const stop = new AbortController();
+    const waiting = lock.acquire({ signal: stop.signal });
+    stop.abort("enough");
+    await promptly(async () => {
+      assertEquals(await waiting.catch((reason) => reason), "enough");
+    });
+    await held![Symbol.asyncDispose]();
+    const guard = await lock.acquire({ block: false });
+    assert(guard, "the aborted wait has not got it");
+  },
+);
+
+// ---- servers --------------------------------------------------------------------
+
+contract(
+  "a server killed in a call rejects it, and every later one",
+  async (ctx) => {
+    const manager = new (myManagerOf(ctx.getStartMethod()))();
+    await manager.start();
+    const workshop = await manager.create<Workshop>("Workshop");
+    const calls = [
+      workshop.waitForEver(null),
+      workshop.waitForEver(null),
+    ].map((call) => call.catch((error: unknown) => error));
+    await workshop.echo(0);
+    manager.process!.kill();
+    await promptly(async () => {
+      for (const error of await Promise.all(calls)) {
+        assert(error instanceof EofError, String(error));
+        assert(error.message.includes("'waitForEver'"), error.message);
+        assert(error.message.includes("has ended"), error.message);
+      }
+      await assertRejects(() => workshop.echo(1), EofError);
+      await manager.shutdown();
+    });
+  },
+  SHARES,
+);
+
+contract("a server that a method ends rejects the call", async (ctx) => {
+  const manager = new (myManagerOf(ctx.getStartMethod()))();
+  await manager.start();
+  const workshop = await manager.create<Workshop>("Workshop");
+  await promptly(async () => {
+    await assertRejects(() => workshop.exit(), EofError);
+    await manager.shutdown();
+  });
+  assertEquals(manager.process!.exitCode, 7);
+}, SHARES);
+
+contract("a client in a child hears of the end of the server", async (ctx) => {
+  const manager = await ctx.Manager();
+  const list = await manager.list([1]);
+  const here = SharedGate.in(ctx);
+  const go = SharedGate.in(ctx);
+  const process = new ctx.Process({ target: useLater, args: [list, here, go] });
+  process.start();
+  await here.reaches(1, "the child runs");
+  await kill(manager.process!);
+  go.set();
+  await promptly(() => process.join());
+  assertEquals(process.exitCode, 1);
+  await manager.shutdown();
+}, SHARES);
+
+contract("start() rejects if the server ends while it starts", async (ctx) => {
+  const manager = new ctx.SyncManager();
+  const error = await assertRejects(
+    () => manager.start(crashAtStart),
+    ProcessError,
+  );
+  // A thread cannot be killed from inside: it crashes with an error, which is told.
+  if (ctx.getStartMethod() === "spawn") {
+    assert(error.message.includes("exit code -9"), error.message);
+  }
+}, { ...SHARES, methods: ["spawn"] });
+
+contract(
+  "start() rejects if the server is killed while it starts",
+  async (ctx) => {
+    const manager = new ctx.SyncManager();
+    const here = SharedGate.in(ctx);
+    const starting = manager.start(hangAtStart, [here]).catch((error) => error);
+    await here.reaches(1, "the initializer runs");
+    await promptly(async () => {
+      manager.process!.kill();
+      const error = await starting;
+      assert(error instanceof ProcessError, String(error));
+      assert(error.message.includes("before it listened"), error.message);
+    });
+  },
+  SHARES,
+);
+
+contract("a server ends with the process that started it", async (ctx) => {
+  const here = SharedGate.in(ctx);
+  const process = new ctx.Process({
+    target: startAndStay,
+    args: [ctx.getStartMethod(), here],
+  });
+  process.start();
+  await here.reaches(1, "the server runs");
+  const server = here.value;
+  await kill(process as unknown as Process);
+  if (ctx.getStartMethod() === "spawn") {
+    await until(() => !isRunning(server), "the server has ended", LEARN_MS);
+  }
+}, SHARES);
+
+contract(
+  "a wrong key is refused, and the server serves the others on",
+  async (ctx) => {
+    await using manager = await ctx.Manager();
+    const { address } = manager;
+    for (let i = 0; i < 3; i++) {
+      const stranger = new SyncManager({ address, authkey: new Uint8Array(9) });
+      await promptly(() =>
+        assertRejects(() => stranger.connect(), AuthenticationError)
+      );
+    }
+    assertEquals(await (await manager.list([1])).copy(), [1]);
+  },
+  SHARES,
+);
