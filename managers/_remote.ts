@@ -22,7 +22,8 @@
  */
 import { EncodingError, EofError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
-import { arenaFor } from "../memory/mod.ts";
+import { arenaFor, existingArena } from "../memory/mod.ts";
+import type { Arena } from "../memory/mod.ts";
 import { undoIfNotSent } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { current } from "../contexts/current.ts";
@@ -406,7 +407,11 @@ export class RemoteSession implements Session {
     this.#server = server;
     this.#serverName = name;
     const proof = await proofOf(challenge);
-    const hello = this.#wire.pack(say.HELLO, 0, [current.name, proof]);
+    const hello = this.#wire.pack(say.HELLO, 0, [
+      current.name,
+      proof,
+      ...eachOwn((arena) => [arena.kind, arena.id, arena.me]),
+    ]);
     this.#connection!.sendBytes(hello).catch(() => {});
   }
 
@@ -600,6 +605,12 @@ setArrivals(arrive);
 
 /** What a child has to load to know proxies. */
 const ROOM = import.meta.resolve("./proxies.ts");
+
+/** Something of each arena that this participant has. */
+function eachOwn<T>(of: (arena: Arena) => T): T[] {
+  const own = [existingArena("spawn"), existingArena("worker")];
+  return own.filter((arena) => arena !== undefined).map(of);
+}
 
 let isEndingAtExit = false;
 

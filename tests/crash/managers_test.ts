@@ -24,7 +24,9 @@ import {
   getAndStay,
   hangAtStart,
   holdAndCrash,
+  holdAndExit,
   holdAndStay,
+  holdAndThrow,
   myManagerOf,
   startAndStay,
   useLater,
@@ -93,17 +95,40 @@ for (
   );
 }
 
+for (const target of [holdAndCrash, holdAndThrow]) {
+  managed(
+    `LESSON-07 a client that ends with a lock in ${target.name}() abandons it`,
+    async (m, ctx) => {
+      const lock = await m.Lock();
+      const process = new ctx.Process({ target, args: [lock] });
+      process.start();
+      await process.join();
+      assert(process.exitCode !== 0);
+      await promptly(async () => {
+        assertEquals((await lock.acquire())?.abandoned, true);
+      });
+    },
+  );
+}
+
 managed(
-  "LESSON-07 a client that crashes with a lock abandons it",
+  "MGR-08 a client that ends by Deno.exit() leaves a lock held",
   async (m, ctx) => {
     const lock = await m.Lock();
-    const process = new ctx.Process({ target: holdAndCrash, args: [lock] });
+    const other = await m.list([lock]);
+    const process = new ctx.Process({ target: holdAndExit, args: [lock] });
     process.start();
     await process.join();
-    assert(process.exitCode !== 0);
-    await promptly(async () => {
-      assertEquals((await lock.acquire())?.abandoned, true);
-    });
+    assertEquals(process.exitCode, 0);
+    // Its lease is gone, so the server has heard of its end.
+    let info = "leases=2";
+    await until(() => {
+      m.debugInfo().then((now) => info = now);
+      return !info.includes("leases=2");
+    }, () => info);
+    assert(await lock.locked());
+    await lock.release();
+    await other[Symbol.asyncDispose]();
   },
 );
 
