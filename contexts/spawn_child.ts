@@ -32,10 +32,11 @@ export async function main(place: Place): Promise<void> {
 
 if (import.meta.main) {
   const place = readPlace(Deno.args);
-  if (!place || place.parentPid !== Deno.ppid) {
-    // Started by hand, or its parent has died already: nobody waits for it.
+  if (!place) {
     console.error("This module is run by the package itself, as a child");
     Deno.exit(1);
   }
+  // Its parent has died already: nobody waits for it, and nobody wants to know.
+  if (place.parentPid !== Deno.ppid) Deno.exit(1);
   await main(place);
 }

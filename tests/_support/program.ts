@@ -162,6 +162,15 @@ export class Program {
   }
 
   /**
+   * All that it and what it has started have written to standard error; to be
+   * asked when nothing of that runs any more.
+   */
+  async complaints(): Promise<string> {
+    await this.#err.read;
+    return this.#err.text;
+  }
+
+  /**
    * Waits for something on its standard output.
    *
    * @param pattern What.
