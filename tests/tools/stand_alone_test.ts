@@ -6,7 +6,7 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** Words of places that only whoever wrote the text could look at. */
 const FOREIGN_REGEXP = new RegExp(
   [
-    "BEHAVIOURS" + "\\b",
+    "BEHAV" + "IOURS\\b",
     "DESIGN" + "\\.md",
     "STYLE" + "\\.md",
     "PEERS" +
