@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { fromFileUrl } from "@std/path";
 import { TextLineStream } from "./_lines.ts";
 
 /** A line, and when it came, in milliseconds since the program was started. */
@@ -28,7 +29,7 @@ export interface ExampleEnd {
 /** An example that takes longer hangs. */
 const LIMIT_MS = 60_000;
 
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+const CONFIG = fromFileUrl(new URL("../../deno.json", import.meta.url));
 
 /**
  * Runs an example to its end.

@@ -34,16 +34,19 @@ if (import.meta.main) {
 /** A fresh folder with the published package in `package/`. */
 class Stranger implements AsyncDisposable {
   readonly folder: string;
-  #std: string[];
+  readonly #version: string;
+  readonly #std: readonly string[];
 
-  private constructor(folder: string, std: string[]) {
+  private constructor(folder: string, version: string, std: string[]) {
     this.folder = folder;
+    this.#version = version;
     this.#std = std;
   }
 
   static async arrives(): Promise<Stranger> {
     const folder = await Deno.makeTempDir({ prefix: "new_user_" });
     const { links, ...config } = await readConfig(ROOT);
+    const { version } = config as unknown as { version: string };
     for (const file of await findPublishedFiles(ROOT)) {
       await copy(join(ROOT, file), join(folder, "package", file));
     }
@@ -60,13 +63,13 @@ class Stranger implements AsyncDisposable {
       }
       std.push(target);
     }
-    return new Stranger(folder, std);
+    return new Stranger(folder, version, std);
   }
 
   /** A configuration that knows the package by its name. */
   get config(): Record<string, unknown> {
     return {
-      imports: { [NAME]: `jsr:${NAME}@^0.1.0` },
+      imports: { [NAME]: `jsr:${NAME}@^${this.#version}` },
       links: ["package", ...this.#std].map((path) => `../${path}`),
     };
   }
