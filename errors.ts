@@ -31,13 +31,44 @@ export class ProcessError extends Error {
  *
  * Not to be mistaken for the `DOMException` of the same name with which
  * `AbortSignal.timeout()` aborts.
+ *
+ * @example A task that takes too long
+ * ```ts
+ * import { Pool, sleep, TimeoutError } from "@deno-mp/multiprocessing";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await using pool = new Pool(1);
+ * await assertRejects(
+ *   () => pool.apply(sleep, [60_000], { timeout: 100 }),
+ *   TimeoutError,
+ * );
+ * ```
  */
 export class TimeoutError extends ProcessError {
   /** The name of the class. */
   override name = "TimeoutError";
 }
 
-/** A peer could not prove that it holds the same key. */
+/**
+ * A peer could not prove that it holds the same key.
+ *
+ * @example A client with another key
+ * ```ts
+ * import { AuthenticationError, Client, Listener } from "@deno-mp/multiprocessing";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await using listener = new Listener(undefined, {
+ *   authkey: new TextEncoder().encode("one key"),
+ * });
+ * const refused = assertRejects(() => listener.accept(), AuthenticationError);
+ * const authkey = new TextEncoder().encode("another key");
+ * await assertRejects(
+ *   () => Client(listener.address, { authkey }),
+ *   AuthenticationError,
+ * );
+ * await refused;
+ * ```
+ */
 export class AuthenticationError extends ProcessError {
   /** The name of the class. */
   override name = "AuthenticationError";
@@ -46,6 +77,20 @@ export class AuthenticationError extends ProcessError {
 /**
  * A message did not fit into the buffer given to `recvBytesInto()`. The message
  * has been taken from the connection and is here, whole.
+ *
+ * @example The message is not lost
+ * ```ts
+ * import { BufferTooShortError, Pipe } from "@deno-mp/multiprocessing";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const [here, there] = Pipe();
+ * await here.sendBytes(Uint8Array.of(1, 2, 3));
+ * const error = await assertRejects(
+ *   () => there.recvBytesInto(new Uint8Array(2)),
+ *   BufferTooShortError,
+ * );
+ * assertEquals(error.buffer, Uint8Array.of(1, 2, 3));
+ * ```
  */
 export class BufferTooShortError extends ProcessError {
   /** The name of the class. */
@@ -65,25 +110,75 @@ export class BufferTooShortError extends ProcessError {
   }
 }
 
-/** A queue had no item within the time given. */
+/**
+ * A queue had no item within the time given.
+ *
+ * @example Nothing there
+ * ```ts
+ * import { Queue, QueueEmptyError } from "@deno-mp/multiprocessing";
+ * import { assertRejects, assertThrows } from "@std/assert";
+ *
+ * const queue = new Queue();
+ * assertThrows(() => queue.getNowait(), QueueEmptyError);
+ * await assertRejects(() => queue.get({ timeout: 1 }), QueueEmptyError);
+ * ```
+ */
 export class QueueEmptyError extends ProcessError {
   /** The name of the class. */
   override name = "QueueEmptyError";
 }
 
-/** A queue had no room within the time given. */
+/**
+ * A queue had no room within the time given.
+ *
+ * @example No room
+ * ```ts
+ * import { Queue, QueueFullError } from "@deno-mp/multiprocessing";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const queue = new Queue(1);
+ * queue.putNowait("the only one");
+ * assertThrows(() => queue.putNowait("one more"), QueueFullError);
+ * ```
+ */
 export class QueueFullError extends ProcessError {
   /** The name of the class. */
   override name = "QueueFullError";
 }
 
-/** A barrier was broken, reset or timed out while a party waited at it. */
+/**
+ * A barrier was broken, reset or timed out while a party waited at it.
+ *
+ * @example Not everybody came
+ * ```ts
+ * import { Barrier, BrokenBarrierError } from "@deno-mp/multiprocessing";
+ * import { assert, assertRejects } from "@std/assert";
+ *
+ * const barrier = new Barrier(2);
+ * await assertRejects(() => barrier.wait({ timeout: 1 }), BrokenBarrierError);
+ * assert(barrier.broken);
+ * ```
+ */
 export class BrokenBarrierError extends ProcessError {
   /** The name of the class. */
   override name = "BrokenBarrierError";
 }
 
-/** The other end of a connection is closed or dead, and all it sent is read. */
+/**
+ * The other end of a connection is closed or dead, and all it sent is read.
+ *
+ * @example All is read, and nobody is there
+ * ```ts
+ * import { EofError, Pipe } from "@deno-mp/multiprocessing";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const [here, there] = Pipe<string>();
+ * await here.send("last words");
+ * here.close();
+ * assertEquals(await there.recv(), "last words");
+ * await assertRejects(() => there.recv(), EofError);
+ * ```
+ */
 export class EofError extends ProcessError {
   /** The name of the class. */
   override name = "EofError";
@@ -95,7 +190,22 @@ export interface EncodingErrorOptions extends ErrorOptions {
   path?: string;
 }
 
-/** A value cannot be sent, or bytes received are not a value. */
+/**
+ * A value cannot be sent, or bytes received are not a value.
+ *
+ * @example It says where
+ * ```ts
+ * import { EncodingError, Queue } from "@deno-mp/multiprocessing";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const queue = new Queue<unknown>();
+ * const error = await assertRejects(
+ *   () => queue.put({ job: { callback: () => {} } }),
+ *   EncodingError,
+ * );
+ * assertEquals(error.path, "item.job.callback");
+ * ```
+ */
 export class EncodingError extends ProcessError {
   /** The name of the class. */
   override name = "EncodingError";
@@ -117,6 +227,22 @@ export class EncodingError extends ProcessError {
 /**
  * What is known of an error on the far side: it is the `cause` of an error that
  * came from a child, or stands in for one that could not be rebuilt here.
+ *
+ * @example Where it happened
+ * ```ts
+ * import { Pool, RemoteError } from "@deno-mp/multiprocessing";
+ * import { fail } from "./examples/functions.ts";
+ * import { assert, assertRejects, assertStringIncludes } from "@std/assert";
+ *
+ * await using pool = new Pool(1);
+ * const error = await assertRejects(
+ *   () => pool.apply(fail, ["on purpose"]),
+ *   RangeError,
+ *   "on purpose",
+ * );
+ * assert(error.cause instanceof RemoteError);
+ * assertStringIncludes(error.cause.remoteStack, "functions.ts");
+ * ```
  */
 export class RemoteError extends ProcessError {
   /** The name of the class. */
@@ -160,7 +286,23 @@ export interface WorkerLossDetails extends ErrorOptions {
   ident?: number | null;
 }
 
-/** The worker that ran a task ended before it could give the result back. */
+/**
+ * The worker that ran a task ended before it could give the result back.
+ *
+ * @example A task that ends its worker
+ * ```ts
+ * import { Pool, WorkerLostError } from "@deno-mp/multiprocessing";
+ * import { leave } from "./examples/functions.ts";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * await using pool = new Pool(1);
+ * const error = await assertRejects(
+ *   () => pool.apply(leave, [3]),
+ *   WorkerLostError,
+ * );
+ * assertEquals(error.exitCode, 3);
+ * ```
+ */
 export class WorkerLostError extends ProcessError {
   /** The name of the class. */
   override name = "WorkerLostError";
@@ -185,7 +327,20 @@ export class WorkerLostError extends ProcessError {
   }
 }
 
-/** The pool was terminated before this work was done. */
+/**
+ * The pool was terminated before this work was done.
+ *
+ * @example What was not done
+ * ```ts
+ * import { Pool, PoolTerminatedError, sleep } from "@deno-mp/multiprocessing";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const pool = new Pool(1);
+ * const result = pool.applyAsync(sleep, [60_000]);
+ * await pool.terminate();
+ * await assertRejects(() => result.get(), PoolTerminatedError);
+ * ```
+ */
 export class PoolTerminatedError extends ProcessError {
   /** The name of the class. */
   override name = "PoolTerminatedError";

@@ -33,6 +33,15 @@ const LOGGER_NAME = "multiprocessing";
 /**
  * The number Python gives to messages below `DEBUG`. It is here for programs
  * that compare numbers: `@std/log` has no such level, so nothing is logged at it.
+ *
+ * @example Its place
+ * ```ts
+ * import { SUBDEBUG } from "@deno-mp/multiprocessing/logging";
+ * import { LogLevels } from "@std/log";
+ * import { assert } from "@std/assert";
+ *
+ * assert(SUBDEBUG < LogLevels.DEBUG);
+ * ```
  */
 export const SUBDEBUG = 5;
 
@@ -40,6 +49,15 @@ export const SUBDEBUG = 5;
  * The number Python gives to messages between `INFO` and `WARNING`. It is here
  * for programs that compare numbers: `@std/log` has no such level, so nothing is
  * logged at it.
+ *
+ * @example Its place
+ * ```ts
+ * import { SUBWARNING } from "@deno-mp/multiprocessing/logging";
+ * import { LogLevels } from "@std/log";
+ * import { assert } from "@std/assert";
+ *
+ * assert(SUBWARNING > LogLevels.INFO);
+ * ```
  */
 export const SUBWARNING = 25;
 

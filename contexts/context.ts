@@ -390,7 +390,20 @@ export function getAllStartMethods(): StartMethod[] {
   return [...START_METHODS];
 }
 
-/** The default start method; asking for it fixes it. */
+/**
+ * The default start method; asking for it fixes it.
+ *
+ * @example Asking fixes it
+ * ```ts
+ * import { getStartMethod, setStartMethod } from "@deno-mp/multiprocessing";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * setStartMethod(null, { force: true });
+ * assertEquals(getStartMethod({ allowNone: true }), null);
+ * assertEquals(getStartMethod(), "spawn");
+ * assertThrows(() => setStartMethod("worker"), Error, "already been set");
+ * ```
+ */
 export function getStartMethod(): StartMethod;
 /**
  * The default start method.

@@ -108,7 +108,19 @@ showAsText(MainProcess);
 const mainProcess = new MainProcess();
 let parent: ParentProcess | null = null;
 
-/** The process that started this one, as this one sees it. */
+/**
+ * The process that started this one, as this one sees it.
+ *
+ * @example Only children have one
+ * ```ts
+ * import { ParentProcess, parentProcess } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const parent = parentProcess();
+ * if (parent instanceof ParentProcess) console.log("child of", parent.name);
+ * else assertEquals(parent, null);
+ * ```
+ */
 export class ParentProcess {
   /** Its name. */
   readonly name: string;

@@ -14,6 +14,14 @@ const rooms = new Set<string>();
  * Has every child load modules before its target, as a hint: one that cannot be
  * loaded is passed over.
  *
+ * @example What takes long to load
+ * ```ts
+ * import { setPreload } from "@deno-mp/multiprocessing";
+ *
+ * setPreload([import.meta.resolve("./large_tables.ts")]);
+ * setPreload([]); // nothing, after all
+ * ```
+ *
  * @param list Their URLs.
  * @throws {TypeError} If it is not a list of strings or URLs.
  */

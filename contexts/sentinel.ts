@@ -8,7 +8,24 @@
 
 import { becomesReady } from "../primitives/waitable.ts";
 
-/** Becomes ready when its process has ended, and stays so. */
+/**
+ * Becomes ready when its process has ended, and stays so.
+ *
+ * @example Waiting for several processes
+ * ```ts
+ * import { Process, sleep, wait } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const quick = new Process({ target: sleep, args: [1] });
+ * const slow = new Process({ target: sleep, args: [60_000] });
+ * quick.start();
+ * slow.start();
+ * const ready = await wait([quick.sentinel, slow.sentinel]);
+ * assertEquals(ready, [quick.sentinel]);
+ * slow.terminate();
+ * await slow.join();
+ * ```
+ */
 export class Sentinel {
   static {
     becomesReady(this, (sentinel) => ({

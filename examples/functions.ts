@@ -4,3 +4,13 @@
 export function square(x: number): number {
   return x * x;
 }
+
+/** Fails with an error that says this. */
+export function fail(message: string): never {
+  throw new RangeError(message);
+}
+
+/** Ends whoever runs it. */
+export function leave(exitCode: number): never {
+  Deno.exit(exitCode);
+}

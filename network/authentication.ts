@@ -129,6 +129,18 @@ export async function deliverChallenge(
 /**
  * Proves to the other end that this one holds the key.
  *
+ * @example Both ends
+ * ```ts
+ * import { answerChallenge, deliverChallenge, Pipe } from "@deno-mp/multiprocessing";
+ *
+ * const authkey = new TextEncoder().encode("the same key");
+ * const [here, there] = Pipe();
+ * await Promise.all([
+ *   deliverChallenge(here, authkey),
+ *   answerChallenge(there, authkey),
+ * ]);
+ * ```
+ *
  * @param connection The connection.
  * @param authkey The key.
  * @param options Whether MD5 may be used.

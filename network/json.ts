@@ -54,6 +54,18 @@ export async function sendJson(
  * Receives a value as JSON. In Python it is sent by
  * `connection.send_bytes(json.dumps(value).encode())`.
  *
+ * @example What Python sends
+ * ```ts
+ * import { Client, Listener, recvJson } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using listener = new Listener();
+ * using there = await Client(listener.address);
+ * using here = await listener.accept();
+ * await there.sendBytes(new TextEncoder().encode('{"jobs": [1, 2]}'));
+ * assertEquals(await recvJson(here), { jobs: [1, 2] });
+ * ```
+ *
  * @param connection Where to receive it.
  * @param options How long to wait.
  * @returns The value.

@@ -96,6 +96,18 @@ class Taker {
  * - **Closing the pool** lets it go on; once somebody waits in `join()`, it takes
  *   the rest of its source without waiting for its results to be taken.
  *
+ * @example One by one
+ * ```ts
+ * import { Pool } from "@deno-mp/multiprocessing";
+ * import { square } from "../examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using pool = new Pool(2);
+ * const results = pool.imap(square, [1, 2, 3]);
+ * assertEquals(await results.next({ timeout: 10_000 }), { done: false, value: 1 });
+ * assertEquals(await Array.fromAsync(results), [4, 9]);
+ * ```
+ *
  * @typeParam R Type of a result.
  */
 export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
