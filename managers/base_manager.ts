@@ -111,28 +111,7 @@ type State = "initial" | "started" | "connected" | "shut down";
 
 /**
  * A server of objects, and the proxies that stand for them. Extend it, register the
- * types of your objects, and start or connect one:
- *
- * ```ts ignore
- * // counter.ts
- * export class Counter {
- *   #count = 0;
- *   add(n: number): number {
- *     return this.#count += n;
- *   }
- * }
- * export class MyManager extends BaseManager {
- *   static {
- *     this.register("Counter", { callable: Counter });
- *   }
- * }
- *
- * // main.ts
- * await using manager = new MyManager();
- * await manager.start();
- * const counter = await manager.create<Counter>("Counter");
- * await counter.add(2);
- * ```
+ * types of your objects, and start or connect one.
  *
  * - **The server** is a child, process or thread, that ends with this process, and
  *   that Ctrl-C does not end. Its objects are used by any process that has the key:
@@ -141,6 +120,25 @@ type State = "initial" | "started" | "connected" | "shut down";
  *   ends, its leases do, and what it held is abandoned.
  * - **Differs from Python:** `shutdown()` is there also after `connect()`, and only
  *   ends the connection then.
+ *
+ * @example Objects of your own
+ * ```ts
+ * import { BaseManager } from "@deno-mp/multiprocessing";
+ * import { Board } from "../examples/shared_manager.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class MyManager extends BaseManager {
+ *   static {
+ *     this.register("Board", { callable: Board });
+ *   }
+ * }
+ *
+ * await using manager = new MyManager();
+ * await manager.start();
+ * const board = await manager.create<Board>("Board");
+ * await board.add([10, 100]);
+ * assertEquals(await board.take(), 10);
+ * ```
  */
 export class BaseManager {
   static {

@@ -59,6 +59,18 @@ export function entriesOf(entries: unknown): [unknown, unknown][] {
  *   changes meanwhile they end with a `RangeError`.
  * - **Differs from Python:** `get()` of a missing key is `undefined`, as with a
  *   `Map`; `pop()` of one is a `RangeError` where Python has a `KeyError`.
+ *
+ * @example One step that nobody comes between
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const stock = await manager.dict<string, number>({ apples: 3 });
+ * await stock.set("pears", 2);
+ * assertEquals(await stock.pop("apples"), 3);
+ * assertEquals(await stock.copy(), new Map([["pears", 2]]));
+ * ```
  */
 export class DictProxy<K = unknown, V = unknown> extends BaseProxy {
   /** The methods that can be called. */
@@ -271,6 +283,19 @@ export interface SortOptions<T> {
  *   or use {@linkcode ListProxy.update}.
  * - **Loops** ask for each item by its index; {@linkcode ListProxy.copy} is faster.
  * - **Differs from Python:** an index that is not there is a `RangeError`.
+ *
+ * @example As an array, with messages
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const list = await manager.list([3, 1, 2]);
+ * await list.append(0);
+ * await list.sort();
+ * assertEquals(await list.slice(0, 2), [0, 1]);
+ * assertEquals(await list.length(), 4);
+ * ```
  */
 export class ListProxy<T = unknown> extends BaseProxy {
   /** The methods that can be called. */
@@ -541,6 +566,17 @@ export class ListProxy<T = unknown> extends BaseProxy {
  *
  * - **Differs from Python:** attributes are read and set by methods, as both take
  *   time and can fail.
+ *
+ * @example Names and values
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const names = await manager.Namespace({ host: "localhost", port: 80 });
+ * await names.set("port", 8080);
+ * assertEquals(await names.get("port"), 8080);
+ * ```
  */
 export class NamespaceProxy<
   N extends object = Record<string, unknown>,
@@ -613,7 +649,20 @@ function isOwn(name: string): boolean {
   return name.startsWith("_");
 }
 
-/** One value in the server. */
+/**
+ * One value in the server.
+ *
+ * @example Any value
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const value = await manager.Value("i", 1);
+ * await value.set(2);
+ * assertEquals(await value.get(), 2);
+ * ```
+ */
 export class ValueProxy<T = unknown> extends BaseProxy {
   /** The methods that can be called. */
   static readonly exposed: readonly string[] = ["get", "set", "update"];
@@ -655,7 +704,21 @@ export class ValueProxy<T = unknown> extends BaseProxy {
   }
 }
 
-/** Numbers of one kind in the server; their number is fixed. */
+/**
+ * Numbers of one kind in the server; their number is fixed.
+ *
+ * @example Numbers of one type
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const array = await manager.Array("i", [1, 2, 3]);
+ * await array.set(0, 10);
+ * assertEquals(await array.get(0), 10);
+ * assertEquals(await array.length(), 3);
+ * ```
+ */
 export class ArrayProxy<T extends number | bigint = number> extends BaseProxy {
   /** The methods that can be called. */
   static readonly exposed: readonly string[] = [

@@ -13,6 +13,41 @@ import type { Origin } from "./proxy.ts";
  * asks.
  *
  * A loop that is left early ends it (`return()`), and its lease.
+ *
+ * @example What a method gives one by one
+ * ```ts
+ * import { IteratorProxy, register, SyncManager } from "@deno-mp/multiprocessing";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * class Countdown {
+ *   *from(n: number): Generator<number> {
+ *     while (n > 0) yield n--;
+ *   }
+ * }
+ * register(import.meta, { Countdown });
+ * class CountdownManager extends SyncManager {
+ *   static {
+ *     this.register("Countdown", {
+ *       callable: Countdown,
+ *       methodToTypeid: { from: "Iterator" },
+ *     });
+ *   }
+ * }
+ *
+ * const server = await new CountdownManager().getServer();
+ * const ending = new AbortController();
+ * const serving = server.serveForever({ signal: ending.signal });
+ * {
+ *   await using client = new CountdownManager({ address: server.address });
+ *   await client.connect();
+ *   const countdown = await client.create("Countdown");
+ *   const numbers = await countdown.callMethod("from", 3);
+ *   assert(numbers instanceof IteratorProxy);
+ *   assertEquals(await Array.fromAsync(numbers), [3, 2, 1]);
+ * }
+ * ending.abort();
+ * await serving;
+ * ```
  */
 export class IteratorProxy<T = unknown> extends BaseProxy
   implements AsyncIterableIterator<T> {

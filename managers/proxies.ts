@@ -37,6 +37,18 @@ function patience(
  *
  * - **Death:** an item that was under way to a client that is killed goes back to
  *   the front. Items are copies.
+ *
+ * @example A queue that any program can reach
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const queue = await manager.Queue<string>();
+ * await queue.put("hello");
+ * assertEquals(await queue.qsize(), 1);
+ * assertEquals(await queue.get(), "hello");
+ * ```
  */
 export class QueueProxy<T = unknown> extends BaseProxy {
   /** The methods that can be called. */
@@ -108,7 +120,22 @@ export class QueueProxy<T = unknown> extends BaseProxy {
   }
 }
 
-/** A queue in the server that counts what is done. */
+/**
+ * A queue in the server that counts what is done.
+ *
+ * @example All is done
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const queue = await manager.JoinableQueue<string>();
+ * await queue.put("job");
+ * assertEquals(await queue.get(), "job");
+ * await queue.taskDone();
+ * await queue.join();
+ * ```
+ */
 export class JoinableQueueProxy<T = unknown> extends QueueProxy<T> {
   /**
    * Says that one item that was taken is done.
@@ -165,6 +192,16 @@ class Held implements ProxyGuard {
  * - **Death:** a client that crashes abandons the lock, and the next to acquire it
  *   is told: `guard.abandoned`. One that ends in good order leaves it held, for
  *   somebody else to release.
+ *
+ * @example What can be acquired
+ * ```ts
+ * import { AcquirerProxy, Manager } from "@deno-mp/multiprocessing";
+ * import { assert } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const lock = await manager.Lock();
+ * assert(lock instanceof AcquirerProxy);
+ * ```
  */
 export class AcquirerProxy extends BaseProxy {
   /** The methods that can be called. */
@@ -197,7 +234,24 @@ export class AcquirerProxy extends BaseProxy {
   }
 }
 
-/** A lock in the server that anybody may release. */
+/**
+ * A lock in the server that anybody may release.
+ *
+ * @example For the length of a block
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assert } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const lock = await manager.Lock();
+ * {
+ *   await using guard = await lock.acquire();
+ *   assert(guard);
+ *   assert(await lock.locked());
+ * }
+ * assert(!await lock.locked());
+ * ```
+ */
 export class LockProxy extends AcquirerProxy {
   /** Whether somebody holds it. */
   async locked(): Promise<boolean> {
@@ -208,10 +262,38 @@ export class LockProxy extends AcquirerProxy {
 /**
  * A lock in the server that its owner may acquire again. The owner is the process or
  * thread; tasks within one are not told apart.
+ *
+ * @example Twice by the same
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assert } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const lock = await manager.RLock();
+ * await lock.acquire();
+ * assert(await lock.acquire());
+ * await lock.release();
+ * await lock.release();
+ * assert(!await lock.locked());
+ * ```
  */
 export class RLockProxy extends LockProxy {}
 
-/** A semaphore in the server, bounded or not. */
+/**
+ * A semaphore in the server, bounded or not.
+ *
+ * @example Two at a time
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const semaphore = await manager.Semaphore(2);
+ * await semaphore.acquire();
+ * assertEquals(await semaphore.value(), 1);
+ * await semaphore.release();
+ * ```
+ */
 export class SemaphoreProxy extends AcquirerProxy {
   /** The methods that can be called. */
   static override readonly exposed: readonly string[] = [
@@ -231,7 +313,22 @@ export class SemaphoreProxy extends AcquirerProxy {
   }
 }
 
-/** A condition in the server. */
+/**
+ * A condition in the server.
+ *
+ * @example Waiting for something to be so
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const condition = await manager.Condition();
+ * await condition.acquire();
+ * assertEquals(await condition.waitFor(() => true), true);
+ * await condition.notifyAll();
+ * await condition.release();
+ * ```
+ */
 export class ConditionProxy extends AcquirerProxy {
   /** The methods that can be called. */
   static override readonly exposed: readonly string[] = [
@@ -295,7 +392,22 @@ export class ConditionProxy extends AcquirerProxy {
   }
 }
 
-/** A flag in the server. */
+/**
+ * A flag in the server.
+ *
+ * @example Set and waited for
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assert } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const event = await manager.Event();
+ * await event.set();
+ * assert(await event.wait());
+ * await event.clear();
+ * assert(!await event.isSet());
+ * ```
+ */
 export class EventProxy extends BaseProxy {
   /** The methods that can be called. */
   static readonly exposed: readonly string[] = [
@@ -337,6 +449,17 @@ export class EventProxy extends BaseProxy {
  *
  * - **Death:** if a client ends, or gives up, while it waits, the barrier breaks, so
  *   that the others do not wait for it.
+ *
+ * @example A party of one
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const barrier = await manager.Barrier(1);
+ * assertEquals(await barrier.wait(), 0);
+ * assertEquals(await barrier.parties(), 1);
+ * ```
  */
 export class BarrierProxy extends BaseProxy {
   /** The methods that can be called. */
@@ -408,6 +531,17 @@ type AnyTask<R> = (...args: any[]) => R;
  * only this program and its children can use it.
  *
  * `await using` terminates it.
+ *
+ * @example Workers of the server
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { square } from "../examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * await using pool = await manager.Pool(1);
+ * assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ * ```
  */
 export class PoolProxy extends BaseProxy {
   /** The methods that can be called. */
@@ -590,7 +724,21 @@ export class PoolProxy extends BaseProxy {
   }
 }
 
-/** A result that stays in the server until it is asked for. */
+/**
+ * A result that stays in the server until it is asked for.
+ *
+ * @example A result that waits in the server
+ * ```ts
+ * import { Manager } from "@deno-mp/multiprocessing";
+ * import { square } from "../examples/functions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * await using pool = await manager.Pool(1);
+ * const result = await pool.applyAsync(square, [3]);
+ * assertEquals(await result.get(), 9);
+ * ```
+ */
 export class AsyncResultProxy<T = unknown> extends BaseProxy {
   /** The methods that can be called. */
   static readonly exposed: readonly string[] = [

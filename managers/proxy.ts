@@ -102,6 +102,18 @@ export function setArrivals(arrive: (data: unknown) => object): void {
  * - **Death:** once the server is gone every call rejects with an `EofError`.
  * - **Differs from Python:** nothing here looks like the object itself: it is
  *   `await dict.get("x")`, not `dict["x"]`.
+ *
+ * @example What every proxy has
+ * ```ts
+ * import { BaseProxy, Manager } from "@deno-mp/multiprocessing";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * await using manager = await Manager();
+ * const list = await manager.list([1, 2]);
+ * assert(list instanceof BaseProxy);
+ * assertEquals(await list.getValue(), [1, 2]);
+ * assertEquals(await list.callMethod("count", 2), 1);
+ * ```
  */
 export class BaseProxy {
   static {
@@ -225,6 +237,37 @@ export class BaseProxy {
 /**
  * A proxy of an object of any type: it has the methods that are exposed, but for
  * those whose names it has itself; {@linkcode BaseProxy.callMethod} calls those too.
+ *
+ * @example Of a registered class
+ * ```ts
+ * import { AutoProxy, BaseManager, register } from "@deno-mp/multiprocessing";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * class Counter {
+ *   count = 0;
+ *   add(n: number): number {
+ *     return this.count += n;
+ *   }
+ * }
+ * register(import.meta, { Counter });
+ * class CounterManager extends BaseManager {
+ *   static {
+ *     this.register("Counter", { callable: Counter });
+ *   }
+ * }
+ *
+ * const manager = new CounterManager();
+ * const server = await manager.getServer(); // in this process, for once
+ * const ending = new AbortController();
+ * const serving = server.serveForever({ signal: ending.signal });
+ * await using client = new CounterManager({ address: server.address });
+ * await client.connect();
+ * const counter = await client.create<Counter>("Counter");
+ * assert(counter instanceof AutoProxy);
+ * assertEquals(await counter.add(2), 2);
+ * ending.abort();
+ * await serving;
+ * ```
  */
 export class AutoProxy extends BaseProxy {
   /**

@@ -45,6 +45,24 @@ const FLUSH_MS = 500;
  *
  * - **Failures of a client**, whatever they are, end its own connection and nothing
  *   else.
+ *
+ * @example In this process
+ * ```ts
+ * import { SyncManager } from "@deno-mp/multiprocessing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const server = await new SyncManager().getServer();
+ * const ending = new AbortController();
+ * const serving = server.serveForever({ signal: ending.signal });
+ * {
+ *   await using client = new SyncManager({ address: server.address });
+ *   await client.connect();
+ *   const list = await client.list([1, 2]);
+ *   assertEquals(await list.length(), 2);
+ * }
+ * ending.abort();
+ * await serving;
+ * ```
  */
 export class Server {
   static {
