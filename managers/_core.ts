@@ -176,7 +176,8 @@ export class Core {
     args: readonly unknown[],
   ): Outcome | Promise<Outcome> {
     const methods = this.#self as unknown as Methods;
-    if (!Object.hasOwn(Object.getPrototypeOf(methods), method)) {
+    const isKnown = Object.hasOwn(Object.getPrototypeOf(methods), method);
+    if (!isKnown || method === "constructor") {
       throw new RemoteError(
         `the server has no method '${method}'`,
         this.name,
@@ -314,7 +315,11 @@ class LocalSession implements Session {
 }
 
 /** The server as its own client: it does not end before it ends. */
-const SERVER: Call["client"] = { isGone: false, onGone: () => () => {} };
+const SERVER: Call["client"] = {
+  isGone: false,
+  isFamily: true,
+  onGone: () => () => {},
+};
 
 function plain(value: unknown): unknown {
   return value instanceof ManagedObject ? value.toPlain() : value;

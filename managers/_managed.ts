@@ -12,6 +12,8 @@ import { checkedTimeout } from "../memory/mod.ts";
 export interface Caller {
   /** Whether it has ended, or its connection has. */
   readonly isGone: boolean;
+  /** Whether it belongs to the program of the server. */
+  readonly isFamily: boolean;
   /**
    * Has something done when it is gone.
    *

@@ -91,6 +91,11 @@ export class ServedClient implements Caller {
     return this.#isGone;
   }
 
+  /** See {@linkcode Caller.isFamily}. */
+  get isFamily(): boolean {
+    return this.#isFamily;
+  }
+
   /** See {@linkcode Caller.onGone}. */
   onGone(listener: (hasCrashed: boolean) => void): () => void {
     this.#listeners.add(listener);

@@ -16,7 +16,7 @@ import type { MemoryKind } from "../memory/mod.ts";
 import { Core } from "./_core.ts";
 import type { CoreOptions } from "./_core.ts";
 import { ManagedObject } from "./_managed.ts";
-import type { Call } from "./_managed.ts";
+import type { Call, Caller } from "./_managed.ts";
 import { ServedClient } from "./_served.ts";
 
 /** How to make a server; only the library does. */
@@ -193,11 +193,13 @@ class ServerObject extends ManagedObject {
   }
 
   /** Names of shared memory to unlink at the end. */
-  track(_call: Call, name: string, kind: MemoryKind): void {
+  track({ client }: Call, name: string, kind: MemoryKind): void {
+    checkFamily(client, "have shared memory unlinked");
     this.#segments.set(name, kind);
   }
 
-  shutdown(): void {
+  shutdown({ client }: Call): void {
+    checkFamily(client, "shut the server down");
     for (const [name, kind] of this.#segments) unlink(name, kind);
     // Once this has been answered.
     setTimeout(this.#stop, 0);
@@ -206,6 +208,13 @@ class ServerObject extends ManagedObject {
   override toText(): string {
     return "<Server>";
   }
+}
+
+function checkFamily({ isFamily }: Caller, action: string): void {
+  if (isFamily) return;
+  throw new ProcessError(
+    `Cannot ${action} as that is for the program of the server alone`,
+  );
 }
 
 /** Takes a name of shared memory away, if it is there still. */

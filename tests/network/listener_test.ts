@@ -563,32 +563,39 @@ Deno.test("Listener lets no more than maxConnections in at a time", async () => 
   await assertRejects(() => first.recv(), EofError);
 });
 
-Deno.test(`${CLIENTS} clients that connect at once are all served`, async () => {
-  const before = LINUX ? openFiles() : 0;
-  {
-    await using listener = new Listener<number>(undefined, { authkey: KEY });
-    const serving = (async () => {
-      let served = 0;
-      for await (const connection of listener) {
-        connection.recv().then(async (n) => {
-          await connection.send(2 * n);
-          connection.close();
-        });
-        if (++served === CLIENTS) return;
-      }
-    })();
-    const answers = await Promise.all(
-      Array.from({ length: CLIENTS }, async (_, i) => {
-        using there = await Client<number>(listener.address, { authkey: KEY });
-        await there.send(i);
-        return await there.recv();
-      }),
-    );
-    await serving;
-    assertEquals(answers, answers.map((_, i) => 2 * i));
-  }
-  if (LINUX) assert(openFiles() <= before + 2);
-});
+for (const family of FAMILIES) {
+  Deno.test(`${CLIENTS} clients that connect at once are all served (${family})`, async () => {
+    const before = LINUX ? openFiles() : 0;
+    {
+      await using listener = new Listener<number>(anywhere(family), {
+        family,
+        authkey: KEY,
+      });
+      const serving = (async () => {
+        let served = 0;
+        for await (const connection of listener) {
+          connection.recv().then(async (n) => {
+            await connection.send(2 * n);
+            connection.close();
+          });
+          if (++served === CLIENTS) return;
+        }
+      })();
+      const answers = await Promise.all(
+        Array.from({ length: CLIENTS }, async (_, i) => {
+          using there = await Client<number>(listener.address, {
+            authkey: KEY,
+          });
+          await there.send(i);
+          return await there.recv();
+        }),
+      );
+      await serving;
+      assertEquals(answers, answers.map((_, i) => 2 * i));
+    }
+    if (LINUX) assert(openFiles() <= before + 2);
+  });
+}
 
 // ---- ends ---------------------------------------------------------------------
 
