@@ -113,7 +113,6 @@ export {
   QueueProxy,
   RLockProxy,
   SemaphoreProxy,
-  Server,
   SharedMemoryManager,
   SyncManager,
   ValueProxy,
@@ -131,6 +130,7 @@ export type {
   RegisterOptions,
   Remote,
   SerializerName,
+  Server,
   SortOptions,
 } from "./managers/mod.ts";
 export {

@@ -127,6 +127,8 @@ export class RemoteSession implements Session {
   #failure: Error | undefined;
   #users = 0;
   #requests = 0;
+  /** Pending requests nobody waits for any more. */
+  #abandoned = 0;
   #isReading = false;
   #stopReading: AbortController | undefined;
   #lookout: ReturnType<typeof setInterval> | undefined;
@@ -250,7 +252,10 @@ export class RemoteSession implements Session {
     void this.#read();
     if (!signal) return await promise;
     const onAbort = () => {
+      // It has been answered already, and that is about to be heard of.
+      if (this.#pending.get(request) !== pending) return;
       pending.isAbandoned = true;
+      this.#abandoned++;
       this.#post(say.CANCEL, [], request);
       reject(signal.reason);
       // The answer is read when somebody waits again.
@@ -422,7 +427,7 @@ export class RemoteSession implements Session {
 
   #send(message: Uint8Array): void {
     if (this.#waiting) {
-      this.#waiting.push(message);
+      this.#waiting.push(message.slice());
       return;
     }
     this.#connection?.sendBytes(message).catch((error) => {
@@ -451,11 +456,7 @@ export class RemoteSession implements Session {
   }
 
   #isWaitedFor(): boolean {
-    if (this.#failure) return false;
-    for (const { isAbandoned } of this.#pending.values()) {
-      if (!isAbandoned) return true;
-    }
-    return false;
+    return !this.#failure && this.#pending.size > this.#abandoned;
   }
 
   #take(bytes: Uint8Array): void {
@@ -467,7 +468,10 @@ export class RemoteSession implements Session {
     const pending = this.#pending.get(request);
     if (!pending) return;
     this.#pending.delete(request);
-    if (pending.isAbandoned) return this.#refuse(kind, request, head);
+    if (pending.isAbandoned) {
+      this.#abandoned--;
+      return this.#refuse(kind, request, head);
+    }
     try {
       const message = { kind, request, head, body };
       pending.resolve(this.#outcome(message, pending.proxyClass));

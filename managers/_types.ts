@@ -1,7 +1,7 @@
 /**
- * What makes the objects of a `SyncManager`, and which proxies stand for them.
+ * What makes the objects of a `SyncManager`.
  *
- * Runs in the server (making) and in the client (naming).
+ * Runs in the server; whoever starts one loads it for its references.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import {
   ManagedNamespace,
   ManagedValue,
 } from "./_containers.ts";
+import type { ManagedObject } from "./_managed.ts";
 import { ManagedPool } from "./_pool_object.ts";
 import { ManagedQueue } from "./_queues.ts";
 import {
@@ -27,29 +28,7 @@ import {
   ManagedSemaphore,
 } from "./_sync.ts";
 import type { Guarding } from "./_sync.ts";
-import {
-  ArrayProxy,
-  DictProxy,
-  ListProxy,
-  NamespaceProxy,
-  ValueProxy,
-} from "./containers.ts";
-import {
-  AsyncResultProxy,
-  BarrierProxy,
-  ConditionProxy,
-  EventProxy,
-  IteratorProxy,
-  JoinableQueueProxy,
-  LockProxy,
-  PoolProxy,
-  QueueProxy,
-  RLockProxy,
-  SemaphoreProxy,
-} from "./proxies.ts";
-import type { RegisterOptions } from "./registry.ts";
-
-const makers = {
+const all = {
   makeDict: (entries?: [unknown, unknown][]) => new ManagedDict(entries),
   makeList: (items?: unknown[]) => new ManagedList(items),
   makeNamespace: (values?: Record<string, unknown>) =>
@@ -76,47 +55,10 @@ const makers = {
     new ManagedPool(kindOf(Pool), options),
 };
 
+/** What makes them, by name. */
+export const makers: Readonly<
+  Record<string, (...args: never[]) => ManagedObject>
+> = all;
+
 // So that each server finds them.
 register(import.meta, makers);
-
-/** The types of a `SyncManager`. */
-export const SYNC_TYPES: Readonly<Record<string, RegisterOptions>> = {
-  dict: {
-    callable: makers.makeDict,
-    proxyType: DictProxy,
-    methodToTypeid: { iterate: "Iterator" },
-  },
-  list: { callable: makers.makeList, proxyType: ListProxy },
-  Namespace: { callable: makers.makeNamespace, proxyType: NamespaceProxy },
-  Value: { callable: makers.makeValue, proxyType: ValueProxy },
-  Array: { callable: makers.makeArray, proxyType: ArrayProxy },
-  Queue: { callable: makers.makeQueue, proxyType: QueueProxy },
-  JoinableQueue: {
-    callable: makers.makeQueue,
-    proxyType: JoinableQueueProxy,
-  },
-  Lock: { callable: makers.makeLock, proxyType: LockProxy },
-  RLock: { callable: makers.makeRLock, proxyType: RLockProxy },
-  Semaphore: { callable: makers.makeSemaphore, proxyType: SemaphoreProxy },
-  BoundedSemaphore: {
-    callable: makers.makeBoundedSemaphore,
-    proxyType: SemaphoreProxy,
-  },
-  Condition: { callable: makers.makeCondition, proxyType: ConditionProxy },
-  Event: { callable: makers.makeEvent, proxyType: EventProxy },
-  Barrier: { callable: makers.makeBarrier, proxyType: BarrierProxy },
-  Pool: {
-    callable: makers.makePool,
-    proxyType: PoolProxy,
-    methodToTypeid: {
-      applyAsync: "AsyncResult",
-      mapAsync: "AsyncResult",
-      starmapAsync: "AsyncResult",
-      imap: "Iterator",
-      imapUnordered: "Iterator",
-    },
-  },
-  // Results only.
-  Iterator: { proxyType: IteratorProxy, createMethod: false },
-  AsyncResult: { proxyType: AsyncResultProxy, createMethod: false },
-};

@@ -114,7 +114,7 @@ export interface Wire {
    * @throws {EncodingError} If it cannot travel.
    */
   body(value: unknown, root: string, peer: Peer): unknown;
-  /** Makes a message. */
+  /** Makes a message; valid until the next one is made. */
   pack(
     kind: number,
     request: number,
@@ -159,7 +159,7 @@ export const binaryWire: Wire = {
   pack(kind, request, head, body) {
     const headBytes = encode(head, HEAD);
     const bodyBytes = (body ?? new Uint8Array(0)) as Uint8Array;
-    const bytes = new Uint8Array(
+    const bytes = roomFor(
       HEADER_BYTES + headBytes.byteLength + bodyBytes.byteLength,
     );
     const view = new DataView(bytes.buffer);
@@ -205,6 +205,15 @@ export const binaryWire: Wire = {
     return { value, loading: together(loadings) };
   },
 };
+
+/** Where short messages are made: whoever sends them makes a copy anyway. */
+const scratch = new Uint8Array(4096);
+
+function roomFor(byteLength: number): Uint8Array {
+  return byteLength <= scratch.byteLength
+    ? scratch.subarray(0, byteLength)
+    : new Uint8Array(byteLength);
+}
 
 /** One promise for some; `undefined` for none. */
 export function together(

@@ -26,12 +26,11 @@ import { showAsText } from "../primitives/inspect.ts";
 import { pipeFor } from "../primitives/pipe.ts";
 import { RemoteSession } from "./_remote.ts";
 import type { Destination } from "./_remote.ts";
-import { managerServer } from "./_server_main.ts";
 import type { Answer, SentType, Setup } from "./_server_main.ts";
 import type { BaseProxy } from "./proxy.ts";
 import { addType, typesOf } from "./registry.ts";
 import type { RegisterOptions, Registration } from "./registry.ts";
-import { serverWith, shownAddress } from "./server.ts";
+import { shownAddress } from "./_places.ts";
 import type { Server } from "./server.ts";
 import type { SerializerName } from "./_wire.ts";
 import { wireNamed } from "./_wires.ts";
@@ -269,13 +268,13 @@ export class BaseManager {
    * @throws {ProcessError} If this manager was started or shut down.
    * @throws {Deno.errors.AddrInUse} If somebody listens at the address.
    */
-  // deno-lint-ignore require-await -- a promise as start() and connect() give one
   async getServer(): Promise<Server> {
     this.#checkInitial();
+    const { serverWith } = await import("./server.ts");
     const { functions = [], handoverTimeout, digest } = this.#options;
     const { handshakeTimeout, maxMessageBytes } = this.#options;
     return serverWith({
-      types: typesOf(this.constructor),
+      types: await servedTypes(this.constructor),
       functions,
       address: this.#address,
       authkey: this.#authkey,
@@ -405,7 +404,9 @@ export class BaseManager {
     // Children that are started from now on may be sent proxies.
     preloadRoom(import.meta.resolve("./proxies.ts"));
     const [answers, toAnswer] = pipeFor(kind)<Answer>({ duplex: false });
-    const setup = this.#setup(initializer, initArgs);
+    // Only who starts a server needs what is in it.
+    const { managerServer } = await import("./_server_main.ts");
+    const setup = await this.#setup(initializer, initArgs);
     const process = new (bindTo(Process, kind))({
       target: managerServer as (...args: unknown[]) => unknown,
       args: [setup, toAnswer],
@@ -430,14 +431,15 @@ export class BaseManager {
     await this.#open(this.#address, {});
   }
 
-  #setup(
+  async #setup(
     initializer: AnyFunction | undefined,
     initArgs: readonly unknown[],
-  ): Setup {
+  ): Promise<Setup> {
     const { functions = [], digest, handshakeTimeout, maxMessageBytes } =
       this.#options;
+    const types = await servedTypes(this.constructor);
     return {
-      types: [...typesOf(this.constructor).values()].map(sent),
+      types: [...types.values()].map(sent),
       functions: functions.map((fn) => refer(fn, "functions")),
       initializer: initializer ? refer(initializer, "initializer") : null,
       initArgs,
@@ -587,6 +589,20 @@ async function ended(process: Process, timeout: number): Promise<void> {
     }
   }
   await process.join();
+}
+
+/** The types of a class of managers, with what makes their objects. */
+async function servedTypes(
+  manager: AnyFunction,
+): Promise<Map<string, Registration>> {
+  const { makers } = await import("./_types.ts");
+  const types = typesOf(manager);
+  for (const [typeid, type] of types) {
+    if (type.maker === undefined) continue;
+    const callable = makers[type.maker];
+    types.set(typeid, { ...type, callable });
+  }
+  return types;
 }
 
 function sent(type: Registration): SentType {

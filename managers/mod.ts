@@ -34,7 +34,7 @@ export type { PoolProxyOptions, ProxyGuard } from "./proxies.ts";
 export { AutoProxy, BaseProxy } from "./proxy.ts";
 export type { CallOptions, Origin, ProxyClass } from "./proxy.ts";
 export type { RegisterOptions } from "./registry.ts";
-export { Server } from "./server.ts";
+export type { Server } from "./server.ts";
 export { SharedMemoryManager } from "./shared_memory_manager.ts";
 export { Manager, SyncManager } from "./sync_manager.ts";
 export type { ManagedBarrierOptions } from "./sync_manager.ts";

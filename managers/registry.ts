@@ -49,6 +49,8 @@ export interface Registration {
   readonly typeid: string;
   /** What makes an object. */
   readonly callable: AnyFunction | undefined;
+  /** The name of what makes an object in `_types.ts`, for types of this package. */
+  readonly maker?: string | undefined;
   /** What can be called; by default what the object has. */
   readonly exposed: readonly string[] | undefined;
   /** Types of results that stay in the server. */
@@ -73,9 +75,9 @@ const registered = new WeakMap<AnyFunction, Map<string, Registration>>();
 export function addType(
   manager: AnyFunction,
   typeid: string,
-  options: RegisterOptions,
+  options: RegisterOptions & Pick<Registration, "maker">,
 ): void {
-  const { callable, exposed, methodToTypeid = {}, proxyType } = options;
+  const { callable, maker, exposed, methodToTypeid = {}, proxyType } = options;
   if (typeof typeid !== "string" || typeid === "") {
     throw new TypeError(
       `Cannot register a type as 'typeid' must be a string: it is ${
@@ -98,6 +100,7 @@ export function addType(
   types.set(typeid, {
     typeid,
     callable,
+    maker,
     exposed: exposed ?? proxyType?.exposed,
     methodToTypeid,
     proxy: (proxyType ?? AutoProxy).name,

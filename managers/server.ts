@@ -10,13 +10,12 @@ import { log } from "../_log.ts";
 import { Listener } from "../network/mod.ts";
 import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
 import { showAsText } from "../primitives/inspect.ts";
-import { SharedMemory } from "../primitives/shared_memory.ts";
-import { bindTo } from "../primitives/block.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { Core } from "./_core.ts";
 import type { CoreOptions } from "./_core.ts";
 import { ManagedObject } from "./_managed.ts";
 import type { Call, Caller } from "./_managed.ts";
+import { shownAddress, unlink } from "./_places.ts";
 import { ServedClient } from "./_served.ts";
 
 /** How to make a server; only the library does. */
@@ -217,16 +216,6 @@ function checkFamily({ isFamily }: Caller, action: string): void {
   );
 }
 
-/** Takes a name of shared memory away, if it is there still. */
-export function unlink(name: string, kind: MemoryKind): void {
-  try {
-    using memory = new (bindTo(SharedMemory, kind))({ name });
-    memory.unlink();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
 /**
  * Where to listen if nobody cares: on Linux at a name without a file, so that
  * nothing is left if the server is killed.
@@ -234,12 +223,4 @@ export function unlink(name: string, kind: MemoryKind): void {
 function anywhere(): Address | undefined {
   if (Deno.build.os !== "linux") return undefined;
   return `\0multiprocessing-${Deno.pid}-${crypto.randomUUID()}`;
-}
-
-/** An address for people; the names without a file begin with `@`, as in `ss`. */
-export function shownAddress(address: Address): string {
-  if (typeof address !== "string") {
-    return `${address.hostname ?? "127.0.0.1"}:${address.port}`;
-  }
-  return address.replace("\0", "@");
 }

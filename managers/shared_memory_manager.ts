@@ -17,7 +17,7 @@ import { ShareableList, SharedMemory } from "../primitives/mod.ts";
 import type { ShareableItem } from "../primitives/mod.ts";
 import { BaseManager } from "./base_manager.ts";
 import type { ManagerOptions } from "./base_manager.ts";
-import { unlink } from "./server.ts";
+import { unlink } from "./_places.ts";
 
 /**
  * A manager of shared memory: what is made through it is unlinked when it is shut

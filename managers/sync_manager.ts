@@ -9,7 +9,7 @@
 import type { MemoryKind } from "../memory/mod.ts";
 import type { PoolOptions } from "../pool/mod.ts";
 import { bindTo } from "../primitives/block.ts";
-import { SYNC_TYPES } from "./_types.ts";
+import { SYNC_TYPES } from "./_sync_types.ts";
 import { BaseManager } from "./base_manager.ts";
 import type { ManagerOptions } from "./base_manager.ts";
 import { entriesOf } from "./containers.ts";
@@ -34,6 +34,7 @@ import type {
   SemaphoreProxy,
 } from "./proxies.ts";
 import type { BaseProxy } from "./proxy.ts";
+import { addType } from "./registry.ts";
 
 /** How a barrier of a manager is made. */
 export interface ManagedBarrierOptions {
@@ -57,7 +58,7 @@ export interface ManagedBarrierOptions {
 export class SyncManager extends BaseManager {
   static {
     for (const [typeid, options] of Object.entries(SYNC_TYPES)) {
-      this.register(typeid, { createMethod: false, ...options });
+      addType(this, typeid, options);
     }
   }
 
