@@ -15,7 +15,7 @@ import {
   fill,
   putRemotely,
   TheQueue,
-  TheQueueManager,
+  type TheQueueManager,
 } from "../fixtures/managers.ts";
 import { inChild, LEARN_MS, managed, SHARES, timeOf } from "./_managed.ts";
 

@@ -9,14 +9,14 @@ import {
 import type { Context, IteratorProxy, Remote } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
 import {
-  Bar,
+  type Bar,
   countStart,
   failToStart,
   Foo,
   FooProxy,
   myManagerOf,
   Odd,
-  Workshop,
+  type Workshop,
 } from "../fixtures/managers.ts";
 import type { MyManager } from "../fixtures/managers.ts";
 import { SHARES } from "./_managed.ts";

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
-  BaseManager,
+  type BaseManager,
   Client,
   EncodingError,
   EofError,
   ProcessError,
-  SyncManager,
+  type SyncManager,
 } from "../../mod.ts";
 import type { Context, Remote, SerializerName } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
