@@ -110,6 +110,8 @@ export class Scheduler {
   /** Those among them whose priority is not the default. */
   #prioritised = 0;
   #isListening = false;
+  /** Fulfilled when the last listening has ended. */
+  #listened: Promise<unknown> | undefined;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
   #readiness: PromiseWithResolvers<void> | undefined;
   #isReadyTold = false;
@@ -223,6 +225,8 @@ export class Scheduler {
       await worker!.process.join();
     }
     await this.#ended.promise;
+    // Nothing is left of a pool that has ended, not even a sleep that is over.
+    await this.#listened;
   }
 
   /** Fulfilled when all workers there are take tasks. */
@@ -680,7 +684,7 @@ export class Scheduler {
       return true;
     };
     waiting.beEager(true);
-    waiting.wait([this.#key], () => {
+    this.#listened = waiting.wait([this.#key], () => {
       try {
         this.#collect();
       } catch (error) {
