@@ -30,6 +30,9 @@ import { load, setMainModule } from "./functions.ts";
 import { Process, selfProcess } from "./process.ts";
 import { hideArgument } from "./standalone.ts";
 
+/** Milliseconds between two looks at a parent that this process dies with. */
+const PARENT_LOOK_MS = 100;
+
 /** What differs between a process and a thread. */
 export interface Host {
   /** What tells this child from others. */
@@ -111,12 +114,23 @@ async function become(
   setDefaultKind(() => current.method!);
   setMainModule(birth.mainModule);
   if (arena.kind === "spawn") {
-    if (birth.daemon) dieWithParent();
+    if (birth.daemon && !dieWithParent()) watchParent(parent.pid, arena, host);
     if (birth.ignoreInterrupt) ignoreInterrupt();
     // The parent may have died before the kernel was asked.
     if (birth.daemon && Deno.ppid !== parent.pid) host.exit(1);
   }
   if (birth.log) await applyLogState(birth.log);
+}
+
+/**
+ * Ends this process soon after its parent, where the system does not do that. One
+ * that never returns to its event loop does not notice.
+ */
+function watchParent(pid: number, { memory }: Arena, host: Host): void {
+  const timer = setInterval(() => {
+    if (Deno.ppid !== pid || memory.hasEnded(pid)) host.exit(1);
+  }, PARENT_LOOK_MS);
+  Deno.unrefTimer(timer as unknown as number);
 }
 
 async function run({ birth, readArgs }: Read): Promise<void> {

@@ -48,6 +48,8 @@ export const H_SIZE_LOG2 = 9;
 export const H_SERIAL = 10;
 /** Blocks handed out less blocks given back · allocator, locked · tests. */
 export const H_BLOCKS = 11;
+/** 1 if processes ring each other by doorbells, 0 by futexes · creator, once. */
+export const H_DOORBELLS = 12;
 /** Heads of the free lists by size class, in units of 64 B, 0 for none. */
 export const H_FREE = 16;
 /** Waiters per hash of their key: lets a waker see that nobody waits. */
@@ -88,6 +90,8 @@ export const S_IDENT = 11;
 export const S_ENDING = 12;
 /** Written by the child as it ends: see `contexts/` · child · its parent. */
 export const S_EXIT_NOTE = 13;
+/** Where it is rung, if not by futex: see `_doorbell.ts` · owner · wakers. */
+export const S_PORT = 14;
 /** First word of the wait entries. */
 export const S_ENTRIES = 16;
 

@@ -16,7 +16,7 @@ export type MemoryHandle =
     readonly kind: "spawn";
     /** A process that has it open. */
     readonly pid: number;
-    /** As which file. */
+    /** As which file: a descriptor of it, or the number in a name. */
     readonly fd: number;
     /** Where it is mapped there, for other threads of that process. */
     readonly address?: number;
@@ -51,7 +51,7 @@ export interface Memory {
   discard(offset: number, byteLength: number): void;
   /**
    * Sleeps until woken or until the word differs from `expected`. The words are
-   * those of the header: see `layout.ts`.
+   * those of the header, and the word is a doorbell: see `layout.ts`.
    */
   sleep(words: Int32Array, index: number, expected: number): Promise<void>;
   /** The same, blocking the thread, for at most `ms`. */

@@ -41,4 +41,4 @@ export {
   dieWithParent,
   ignoreInterrupt,
   isGranted,
-} from "./process_memory.ts";
+} from "./_system.ts";

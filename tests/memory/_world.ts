@@ -10,6 +10,8 @@ import { assertEquals } from "@std/assert";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
+import { pathOf } from "../../memory/_file_mapping.ts";
+import { FIRST_NAME } from "../../memory/_mapping.ts";
 import * as at from "../../memory/layout.ts";
 import { slotWord } from "../../memory/participants.ts";
 import { Gate, until } from "../_support/gate.ts";
@@ -314,6 +316,16 @@ export function eachEntry(
       visit(slot, base + at.S_ENTRIES + i * at.ENTRY_WORDS);
     }
   }
+}
+
+/** Bytes of physical memory an arena of processes has. */
+export function residentBytes(arena: Arena): number {
+  const { memory } = arena.handle();
+  if (memory.kind !== "spawn") throw new TypeError("Threads cannot tell");
+  const path = memory.fd < FIRST_NAME
+    ? `/proc/self/fd/${memory.fd}`
+    : pathOf(memory.fd);
+  return Deno.statSync(path).blocks! * 512;
 }
 
 /** The state of the world, for the message of a hang. */

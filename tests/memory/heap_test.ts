@@ -3,7 +3,13 @@ import { Arena } from "../../memory/mod.ts";
 import { libc } from "../../memory/_libc.ts";
 import * as at from "../../memory/layout.ts";
 import { dieAt, Fate, fated } from "./fixtures/fate.ts";
-import { assertHeapWhole, eachKind, seeded, tableOf } from "./_world.ts";
+import {
+  assertHeapWhole,
+  eachKind,
+  residentBytes,
+  seeded,
+  tableOf,
+} from "./_world.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -170,10 +176,7 @@ eachKind(
 eachKind(
   "Heap.free() gives the memory of large blocks back to the system",
   ({ arena }) => {
-    const { memory } = arena.handle();
-    assert(memory.kind === "spawn");
-    const resident = () =>
-      Deno.statSync(`/proc/self/fd/${memory.fd}`).blocks! * 512;
+    const resident = () => residentBytes(arena);
     const before = resident();
     const sizes = [64 * KIB, MIB, 32 * MIB];
     const blocks = sizes.map((bytes) => ({

@@ -10,7 +10,7 @@ import { H_FREE } from "../../memory/layout.ts";
 import { eachKind } from "./_world.ts";
 
 /** See `layout.ts`. */
-const UNUSED = 12;
+const UNUSED = 13;
 
 eachKind(
   "ProcessMemory.hasEnded() tells the living from the ended, reaped or not",
@@ -81,5 +81,5 @@ eachKind(
 /** How often a range of shared memory is mapped here. */
 function mappings(): number {
   return Deno.readTextFileSync("/proc/self/maps").split("\n")
-    .filter((line) => line.includes("memfd:multiprocessing")).length;
+    .filter((line) => /[/:]multiprocessing\b(?!_)/.test(line)).length;
 }

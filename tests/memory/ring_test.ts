@@ -7,7 +7,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
-  type Arena,
   LONGEST_MESSAGE,
   NOT_YET,
   Ring,
@@ -24,7 +23,7 @@ import {
 } from "./fixtures/messages.ts";
 import { labelled } from "./fixtures/messages.ts";
 import { STOP } from "./fixtures/ringing.ts";
-import { assertHeapWhole, eachKind, tableOf } from "./_world.ts";
+import { assertHeapWhole, eachKind, residentBytes, tableOf } from "./_world.ts";
 import type { World } from "./_world.ts";
 
 const KIB = 1024;
@@ -61,13 +60,6 @@ function dispose(
   arena.heap.free(offset, RING_BYTES);
   assertEquals(arena.heap.blocks, 0, "blocks are left");
   assertHeapWhole(arena);
-}
-
-/** Bytes of physical memory an arena of processes has. */
-function residentBytes(arena: Arena): number {
-  const { memory } = arena.handle();
-  if (memory.kind !== "spawn") throw new TypeError("Threads cannot tell");
-  return Deno.statSync(`/proc/self/fd/${memory.fd}`).blocks! * 512;
 }
 
 eachKind("Ring smoke: what is put first is taken first", (world) => {

@@ -1,0 +1,209 @@
+/**
+ * What each system has in its own way: memory for several processes, whether a
+ * process has ended, its command line, its end with its parent.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+import { FileMapping } from "./_file_mapping.ts";
+import { cString, errno, libc } from "./_libc.ts";
+import { FIRST_NAME } from "./_mapping.ts";
+import type { Mapping } from "./_mapping.ts";
+import { MemfdMapping } from "./_memfd_mapping.ts";
+import { posix, posixErrno } from "./_posix.ts";
+import { SectionMapping } from "./_section_mapping.ts";
+import {
+  commandLineOfWindows,
+  hasProcessEnded,
+  ignoreConsole,
+} from "./_windows.ts";
+
+const { os } = Deno.build;
+
+/**
+ * Whether this program is to use, where it has better, what works everywhere: for
+ * the tests, which so see on Linux what macOS and Windows do. Only who makes the
+ * memory asks; everybody else finds it in the memory.
+ */
+const PORTABLE_VARIABLE = "MULTIPROCESSING_WAITING";
+const PORTABLE = "portable";
+
+/** Whether futexes and memory without a name are there, and wanted. */
+export function isNative(): boolean {
+  if (os !== "linux") return false;
+  // Not asked for: reading a variable must not prompt.
+  const { state } = Deno.permissions.querySync({
+    name: "env",
+    variable: PORTABLE_VARIABLE,
+  });
+  return state !== "granted" || Deno.env.get(PORTABLE_VARIABLE) !== PORTABLE;
+}
+
+/**
+ * Makes memory that other processes can open.
+ *
+ * @param sizes How large it may be; the first that the system allows is taken.
+ * @param native Whether memory without a name is wanted.
+ */
+export function createMapping(
+  sizes: readonly number[],
+  native: boolean,
+): Mapping {
+  if (os === "windows") return SectionMapping.create(sizes);
+  return (native ? MemfdMapping.create(sizes) : undefined) ??
+    FileMapping.create(sizes);
+}
+
+/**
+ * Opens the memory of another process.
+ *
+ * @param pid A process that has it open.
+ * @param file What leads to it.
+ * @param byteLength How long it is.
+ * @param address Where it is mapped, if another thread of this process has done so.
+ */
+export function openMapping(
+  pid: number,
+  file: number,
+  byteLength: number,
+  address?: number,
+): Mapping {
+  const isHere = pid === Deno.pid && address !== undefined;
+  const type = os === "windows"
+    ? SectionMapping
+    : file < FIRST_NAME
+    ? MemfdMapping
+    : FileMapping;
+  if (isHere) return type.at(file, address, byteLength);
+  return type === MemfdMapping
+    ? type.open(pid, file, byteLength)
+    : (type as typeof FileMapping).open(file, byteLength);
+}
+
+// ---- processes --------------------------------------------------------------
+
+/** How much of `/proc/<pid>/stat` holds the state: the name is 16 bytes. */
+const STAT_BYTES = 128;
+const stat = new Uint8Array(STAT_BYTES);
+const O_CLOEXEC = 0o2000000;
+/** Error numbers of a process that is not there, or is gone while one looks. */
+const ENOENT = 2;
+const ESRCH = 3;
+
+/** Whether a process has ended, told without waiting for any event. */
+export function hasEnded(pid: number): boolean {
+  if (os === "linux") return hasEndedOnLinux(pid);
+  return os === "darwin" ? hasEndedOnMac(pid) : hasProcessEnded(pid);
+}
+
+function hasEndedOnLinux(pid: number): boolean {
+  const { open, read, close } = libc();
+  const fd = open(cString(`/proc/${pid}/stat`), O_CLOEXEC);
+  // It may be this process that cannot open any more files.
+  if (fd < 0) return errno() === ENOENT;
+  const length = Number(read(fd, stat, BigInt(STAT_BYTES)));
+  const error = length < 0 ? errno() : 0;
+  close(fd);
+  if (length <= 0) return error === ESRCH;
+  // "pid (name) S …": the name may hold anything, so look from its end. Z and
+  // X are ended but not yet waited for by their parent.
+  const text = new TextDecoder().decode(stat.subarray(0, length));
+  const state = text.charAt(text.lastIndexOf(")") + 2);
+  return state === "Z" || state === "X";
+}
+
+const MAC = {
+  proc_pidinfo: {
+    parameters: ["i32", "i32", "u64", "buffer", "i32"],
+    result: "i32",
+  },
+  _NSGetArgc: { parameters: [], result: "pointer" },
+  _NSGetArgv: { parameters: [], result: "pointer" },
+} as const;
+
+let macCalls: Deno.DynamicLibrary<typeof MAC>["symbols"] | undefined;
+
+/** What only Apple's C library has. */
+function mac(): Deno.DynamicLibrary<typeof MAC>["symbols"] {
+  return macCalls ??= Deno.dlopen("/usr/lib/libSystem.B.dylib", MAC).symbols;
+}
+
+/** `PROC_PIDTBSDINFO` and the size of its answer, from `sys/proc_info.h`. */
+const BSD_INFO = 3;
+const BSD_INFO_BYTES = 136;
+
+function hasEndedOnMac(pid: number): boolean {
+  const info = new Uint8Array(BSD_INFO_BYTES);
+  // Asked with 0 as the third argument, it knows nothing of ended processes that
+  // nobody has waited for yet.
+  const length = mac().proc_pidinfo(pid, BSD_INFO, 0n, info, BSD_INFO_BYTES);
+  return length <= 0 && posixErrno() === ESRCH;
+}
+
+/** How much of the command line is read at most. */
+const COMMAND_LINE_BYTES = 64 * 1024;
+
+/**
+ * The command line of this process, program first, where the system tells and FFI
+ * is granted.
+ */
+export function commandLine(): string[] | undefined {
+  if (!isGranted()) return undefined;
+  if (os === "linux") return commandLineOfLinux();
+  if (os === "darwin") return commandLineOfMac();
+  return os === "windows" ? commandLineOfWindows() : undefined;
+}
+
+function commandLineOfLinux(): string[] | undefined {
+  const { open, read, close } = libc();
+  const fd = open(cString("/proc/self/cmdline"), O_CLOEXEC);
+  if (fd < 0) return undefined;
+  const bytes = new Uint8Array(COMMAND_LINE_BYTES);
+  const length = Number(read(fd, bytes, BigInt(bytes.byteLength)));
+  close(fd);
+  if (length <= 0) return undefined;
+  const text = new TextDecoder().decode(bytes.subarray(0, length));
+  return text.split("\0").slice(0, -1);
+}
+
+function commandLineOfMac(): string[] | undefined {
+  const [argc, argv] = [mac()._NSGetArgc(), mac()._NSGetArgv()];
+  if (argc === null || argv === null) return undefined;
+  const count = new Deno.UnsafePointerView(argc).getInt32();
+  const list = new Deno.UnsafePointerView(argv).getPointer();
+  if (list === null) return undefined;
+  const view = new Deno.UnsafePointerView(list);
+  return Array.from(
+    { length: count },
+    (_, i) => Deno.UnsafePointerView.getCString(view.getPointer(i * 8)!),
+  );
+}
+
+/** Whether native code may be called without asking. */
+export function isGranted(): boolean {
+  return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+}
+
+const PR_SET_PDEATHSIG = 1;
+const SIGNAL_IGNORED = 1;
+const SIGKILL = 9;
+const SIGINT = 2;
+
+/**
+ * Asks the system to kill this process when its parent ends.
+ *
+ * @returns Whether it will: if not, the process has to see to that itself.
+ */
+export function dieWithParent(): boolean {
+  if (!isNative()) return false;
+  libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n);
+  return true;
+}
+
+/** Leaves Ctrl-C to the parent. */
+export function ignoreInterrupt(): void {
+  if (os === "windows") return ignoreConsole();
+  const { signal } = os === "linux" ? libc() : posix();
+  signal(SIGINT, BigInt(SIGNAL_IGNORED));
+}
