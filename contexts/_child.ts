@@ -114,7 +114,9 @@ async function become(
   setDefaultKind(() => current.method!);
   setMainModule(birth.mainModule);
   if (arena.kind === "spawn") {
-    if (birth.daemon && !dieWithParent()) watchParent(parent.pid, arena, host);
+    if (birth.daemon && !dieWithParent(parent.pid)) {
+      watchParent(parent.pid, arena, host);
+    }
     if (birth.ignoreInterrupt) ignoreInterrupt();
     // The parent may have died before the kernel was asked.
     if (birth.daemon && Deno.ppid !== parent.pid) host.exit(1);
@@ -123,8 +125,8 @@ async function become(
 }
 
 /**
- * Ends this process soon after its parent, where the system does not do that. One
- * that never returns to its event loop does not notice.
+ * Ends this process soon after its parent, where the system is not certain to do
+ * that. One that never returns to its event loop does not notice.
  */
 function watchParent(pid: number, { memory }: Arena, host: Host): void {
   const timer = setInterval(() => {

@@ -18,6 +18,13 @@ export function launcherFor(kind: MemoryKind): Launcher {
   return LAUNCHERS[kind];
 }
 
+/** Where memory can be shared between processes: see `memory/_system.ts`. */
+const SYSTEMS: readonly (typeof Deno.build.os)[] = [
+  "linux",
+  "darwin",
+  "windows",
+];
+
 /**
  * Checks early that a start method can work at all.
  *
@@ -31,9 +38,11 @@ export function checkUsable(
   os: typeof Deno.build.os = Deno.build.os,
 ): void {
   if (kind === "worker") return;
-  if (os !== "linux") {
+  if (!SYSTEMS.includes(os)) {
     throw new Deno.errors.NotSupported(
-      `Cannot share memory between processes on ${os}, only on Linux: use getContext("worker"), or setStartMethod("worker") for the whole program`,
+      `Cannot share memory between processes on ${os}, only on ${
+        SYSTEMS.join(", ")
+      }: use getContext("worker"), or setStartMethod("worker") for the whole program`,
     );
   }
   if (!isGranted()) {

@@ -367,7 +367,8 @@ let chosen: StartMethod | null = null;
  * @param method The start method; by default the chosen one, which is fixed then.
  * @throws {RangeError} If there is no such start method.
  * @throws {Deno.errors.NotCapable} If `spawn` lacks `--allow-ffi`.
- * @throws {Deno.errors.NotSupported} If it is `spawn`, and this is not Linux.
+ * @throws {Deno.errors.NotSupported} If it is `spawn`, and this system is none
+ * on which processes can share memory.
  */
 export function getContext(method?: StartMethod): Context {
   const wanted = method === undefined ? getStartMethod() : checked(method);

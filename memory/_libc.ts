@@ -55,11 +55,6 @@ let opened: Libc | undefined;
 /** Opens the C library, once per thread. It is never closed. */
 export function libc(): Libc {
   if (opened) return opened;
-  if (Deno.build.os !== "linux") {
-    throw new Deno.errors.NotSupported(
-      `Cannot share memory between processes on ${Deno.build.os}, only on Linux: use setStartMethod("worker")`,
-    );
-  }
   let refusal: unknown;
   for (const name of NAMES) {
     try {

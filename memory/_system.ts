@@ -15,6 +15,7 @@ import { posix, posixErrno } from "./_posix.ts";
 import { SectionMapping } from "./_section_mapping.ts";
 import {
   commandLineOfWindows,
+  dieWithProcess,
   hasProcessEnded,
   ignoreConsole,
 } from "./_windows.ts";
@@ -120,6 +121,21 @@ const MAC = {
   },
   _NSGetArgc: { parameters: [], result: "pointer" },
   _NSGetArgv: { parameters: [], result: "pointer" },
+  dlsym: { parameters: ["isize", "buffer"], result: "pointer" },
+  dispatch_get_global_queue: {
+    parameters: ["isize", "usize"],
+    result: "pointer",
+  },
+  dispatch_source_create: {
+    parameters: ["pointer", "usize", "usize", "pointer"],
+    result: "pointer",
+  },
+  dispatch_set_context: { parameters: ["pointer", "usize"], result: "void" },
+  dispatch_source_set_event_handler_f: {
+    parameters: ["pointer", "pointer"],
+    result: "void",
+  },
+  dispatch_resume: { parameters: ["pointer"], result: "void" },
 } as const;
 
 let macCalls: Deno.DynamicLibrary<typeof MAC>["symbols"] | undefined;
@@ -191,14 +207,52 @@ const SIGKILL = 9;
 const SIGINT = 2;
 
 /**
- * Asks the system to kill this process when its parent ends.
+ * Asks the system to end this process when its parent ends, whatever it does at
+ * that time.
  *
- * @returns Whether it will: if not, the process has to see to that itself.
+ * @param parent Process id of the parent.
+ * @returns Whether it is certain to: if not, the process has to look itself.
  */
-export function dieWithParent(): boolean {
-  if (!isNative()) return false;
-  libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n);
-  return true;
+export function dieWithParent(parent: number): boolean {
+  if (isNative()) {
+    libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n);
+    return true;
+  }
+  if (os === "darwin") dieWithProcessOnMac(parent);
+  else if (os === "windows") dieWithProcess(parent);
+  return false;
+}
+
+/** `RTLD_DEFAULT`, from `dlfcn.h`. */
+const EVERYWHERE = -2n;
+/** `DISPATCH_PROC_EXIT`, from `dispatch/source.h`. */
+const ON_EXIT = 0x8000_0000n;
+/** What `exit(128 + SIGKILL)` of a shell is. */
+const KILLED = 137n;
+
+/**
+ * Has a thread of the system's wait for the end of a process, and then call a
+ * function with the context; that function is `_exit` itself, which so gets an
+ * exit code.
+ */
+function dieWithProcessOnMac(pid: number): void {
+  const calls = mac();
+  const type = calls.dlsym(
+    EVERYWHERE,
+    cString("_dispatch_source_type_proc"),
+  );
+  const exit = calls.dlsym(EVERYWHERE, cString("_exit"));
+  const queue = calls.dispatch_get_global_queue(0n, 0n);
+  const source = calls.dispatch_source_create(
+    type,
+    BigInt(pid),
+    ON_EXIT,
+    queue,
+  );
+  if (source === null || exit === null) return;
+  calls.dispatch_set_context(source, KILLED);
+  calls.dispatch_source_set_event_handler_f(source, exit);
+  calls.dispatch_resume(source);
 }
 
 /** Leaves Ctrl-C to the parent. */

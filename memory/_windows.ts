@@ -30,6 +30,12 @@ const KERNEL = {
   WaitForSingleObject: { parameters: ["usize", "u32"], result: "u32" },
   SetConsoleCtrlHandler: { parameters: ["usize", "i32"], result: "i32" },
   GetCommandLineW: { parameters: [], result: "pointer" },
+  GetModuleHandleW: { parameters: ["buffer"], result: "usize" },
+  GetProcAddress: { parameters: ["usize", "buffer"], result: "usize" },
+  RegisterWaitForSingleObject: {
+    parameters: ["buffer", "usize", "usize", "isize", "u32", "u32"],
+    result: "i32",
+  },
 } as const;
 
 const SHELL = {
@@ -117,6 +123,42 @@ export function hasProcessEnded(pid: number): boolean {
   const hasEnded = WaitForSingleObject(handle, 0) === WAIT_OBJECT_0;
   CloseHandle(handle);
   return hasEnded;
+}
+
+const FOR_EVER = 0xffff_ffff;
+/** `WT_EXECUTEONLYONCE`. */
+const ONCE = 0x08;
+/** What `GetCurrentProcess()` returns. */
+const THIS_PROCESS = -1n;
+
+/**
+ * Has the system end this process when another ends, whatever it does at that
+ * time. When the other's handle becomes ready, the system calls a function with
+ * the context and `FALSE`; that function is `TerminateProcess` itself, which so
+ * gets this process and the exit code 0.
+ */
+export function dieWithProcess(pid: number): void {
+  const {
+    OpenProcess,
+    GetModuleHandleW,
+    GetProcAddress,
+    RegisterWaitForSingleObject,
+  } = kernel();
+  const handle = OpenProcess(MAY_WAIT, 0, pid);
+  const end = GetProcAddress(
+    GetModuleHandleW(wideString("kernel32.dll")),
+    new TextEncoder().encode("TerminateProcess\0"),
+  );
+  if (handle === 0n || end === 0n) return;
+  const registration = new BigUint64Array(1);
+  RegisterWaitForSingleObject(
+    registration,
+    handle,
+    end,
+    THIS_PROCESS,
+    FOR_EVER,
+    ONCE,
+  );
 }
 
 /** Leaves Ctrl-C to the parent. */

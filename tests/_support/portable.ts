@@ -12,7 +12,7 @@ export const isPortable: boolean =
   Deno.env.get("MULTIPROCESSING_WAITING") === "portable";
 
 /**
- * What only Linux does: to end a daemon with its parent even if it never returns
- * to its event loop.
+ * Whether a daemon that never returns to its event loop ends with its parent. Each
+ * system does that in a way of its own, which portable code cannot show on Linux.
  */
 export const endsBusyDaemons: boolean = !isPortable;
