@@ -18,6 +18,8 @@ import {
   dieWithProcess,
   hasProcessEnded,
   ignoreConsole,
+  kernel,
+  winsock,
 } from "./_windows.ts";
 
 const { os } = Deno.build;
@@ -45,14 +47,14 @@ export function isNative(): boolean {
  * Makes memory that other processes can open.
  *
  * @param sizes How large it may be; the first that the system allows is taken.
- * @param native Whether memory without a name is wanted.
+ * @param isNamed Whether it is to have a name, even where it could do without.
  */
 export function createMapping(
   sizes: readonly number[],
-  native: boolean,
+  isNamed: boolean,
 ): Mapping {
   if (os === "windows") return SectionMapping.create(sizes);
-  return (native ? MemfdMapping.create(sizes) : undefined) ??
+  return (isNamed ? undefined : MemfdMapping.create(sizes)) ??
     FileMapping.create(sizes);
 }
 
@@ -260,4 +262,16 @@ export function ignoreInterrupt(): void {
   if (os === "windows") return ignoreConsole();
   const { signal } = os === "linux" ? libc() : posix();
   signal(SIGINT, BigInt(SIGNAL_IGNORED));
+}
+
+// Opened at once where nothing has to be asked: opened in the middle of a user's
+// test, it would look like something that test had forgotten to close.
+if (os !== "linux" && isGranted()) {
+  if (os === "darwin") {
+    posix();
+    mac();
+  } else if (os === "windows") {
+    kernel();
+    winsock();
+  }
 }

@@ -38,10 +38,16 @@ function windowOf(offset: number): number {
   return Math.floor(offset / WINDOW_BYTES) * WINDOW_BYTES;
 }
 
-/** What memory is to be made of; for tests. */
+/** What memory is to be made of; given by tests only. */
 export interface Make {
-  /** Without a name, where the system has that; it is then woken by futexes. */
-  readonly native: boolean;
+  /** Whether it has a name, even where it could do without. */
+  readonly isNamed: boolean;
+  /** Whether participants ring each other, rather than use futexes. */
+  readonly usesDoorbells: boolean;
+}
+
+function best(): Make {
+  return { isNamed: !isNative(), usesDoorbells: !isNative() };
 }
 
 /** See the module. */
@@ -77,10 +83,10 @@ export class ProcessMemory implements Memory {
   /** Reserves a new range of `maxBytes` at most. */
   static create(
     maxBytes: number,
-    { native }: Make = { native: isNative() },
+    { isNamed, usesDoorbells }: Make = best(),
   ): ProcessMemory {
-    const mapping = createMapping(reservations(maxBytes), native);
-    return new ProcessMemory(mapping, !native);
+    const mapping = createMapping(reservations(maxBytes), isNamed);
+    return new ProcessMemory(mapping, usesDoorbells);
   }
 
   /** Opens the range that another process, or another thread of this one, has. */

@@ -10,13 +10,14 @@ import { pathOf } from "../../memory/_file_mapping.ts";
 import { FIRST_NAME, freshName, placeOf } from "../../memory/_mapping.ts";
 import { posix } from "../../memory/_posix.ts";
 import { commandLine, createMapping, hasEnded } from "../../memory/_system.ts";
-import { Arena, NOT_YET } from "../../memory/mod.ts";
+import { Arena, keyOf, NOT_YET } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { ProcessMemory } from "../../memory/process_memory.ts";
+import type { Make } from "../../memory/process_memory.ts";
 import { until } from "../_support/gate.ts";
 
 posix(); // opened once and for all: it would seem a leak of the first test
-createMapping([2 ** 20], true);
+createMapping([2 ** 20], false);
 
 const PROGRAM = new URL("./fixtures/portable_main.ts", import.meta.url);
 const BYTES = 2 ** 28;
@@ -24,6 +25,8 @@ const BYTES = 2 ** 28;
 const LONG_MS = 30_000;
 /** Datagrams of somebody who does not belong to the program. */
 const FLOOD = 5000;
+const PORTABLE: Make = { isNamed: true, usesDoorbells: true };
+const NATIVE: Make = { isNamed: false, usesDoorbells: false };
 /** A bell and a port, as they lie in a slot. */
 const BELL = at.S_BELL;
 
@@ -118,7 +121,7 @@ Deno.test("LESSON-53 the file of a killed program is removed by the next", async
 });
 
 Deno.test("memory in a file is zero again after discard()", async () => {
-  const memory = ProcessMemory.create(BYTES, { native: false });
+  const memory = ProcessMemory.create(BYTES, PORTABLE);
   const handle = memory.handle();
   assert(handle.kind === "spawn");
   const blocks = () => Deno.statSync(pathOf(handle.fd)).blocks! * 512;
@@ -136,12 +139,12 @@ Deno.test("memory in a file is zero again after discard()", async () => {
   await Promise.resolve();
 });
 
-Deno.test("memory that cannot be made without a name gets one", () => {
-  const { fd, kind } = ProcessMemory.create(BYTES, { native: true })
+Deno.test("memory has a name only if it needs one", () => {
+  const { fd, kind } = ProcessMemory.create(BYTES, NATIVE)
     .handle() as { fd: number; kind: string };
   assertEquals(kind, "spawn");
   assert(fd < FIRST_NAME);
-  assert(createMapping([BYTES], false).file >= FIRST_NAME);
+  assert(createMapping([BYTES], true).file >= FIRST_NAME);
 });
 
 // ---- doorbells --------------------------------------------------------------
@@ -210,39 +213,48 @@ Deno.test("Doorbell.sleepSync() ends in time, by a change or by none", () => {
   assert(performance.now() - from >= 20);
 });
 
-Deno.test("waits of two participants end by doorbells", async () => {
-  const memory = ProcessMemory.create(BYTES, { native: false });
-  memory.commit(at.HEAP_BYTE);
-  const header = memory.words(0, at.H_FREE);
-  header[at.H_MAGIC] = at.MAGIC;
-  header[at.H_VERSION] = at.VERSION;
-  header[at.H_SIZE_LOG2] = Math.log2(memory.byteLength);
-  header[at.H_HEAP_TOP] = at.HEAP_BYTE / at.UNIT;
-  const attach = () =>
-    Arena.attach({
-      memory: memory.handle(),
-      sizeLog2: header[at.H_SIZE_LOG2]!,
-      token: 0,
+/** The ways in which a named file is used: elsewhere, and where /proc is closed. */
+for (const usesDoorbells of [true, false]) {
+  const how = usesDoorbells ? "doorbells" : "futexes";
+  Deno.test(`waits in a named file end by ${how}`, async () => {
+    const memory = ProcessMemory.create(BYTES, {
+      isNamed: true,
+      usesDoorbells,
     });
-  const [one, two] = [attach(), attach()];
-  const offset = one.heap.allocate(4);
-  const key = offset / 16;
-  const word = one.words(offset, 1);
-  for (let round = 1; round <= 100; round++) {
-    const waiting = two.waiting.wait(
-      [key],
-      () => Atomics.load(word, 0) === round ? round : NOT_YET,
+    memory.commit(at.HEAP_BYTE);
+    const header = memory.words(0, at.H_FREE);
+    header[at.H_MAGIC] = at.MAGIC;
+    header[at.H_VERSION] = at.VERSION;
+    header[at.H_SIZE_LOG2] = Math.log2(memory.byteLength);
+    header[at.H_HEAP_TOP] = at.HEAP_BYTE / at.UNIT;
+    const { fd } = memory.handle() as { fd: number };
+    // Each maps it for itself, as other processes do.
+    const attach = () =>
+      Arena.attach({
+        memory: { kind: "spawn", pid: Deno.pid, fd },
+        sizeLog2: header[at.H_SIZE_LOG2]!,
+        token: 0,
+      });
+    const [one, two] = [attach(), attach()];
+    const offset = one.heap.allocate(4);
+    const key = keyOf(offset);
+    const words = two.words(offset, 1);
+    for (let round = 1; round <= 100; round++) {
+      const waiting = two.waiting.wait(
+        [key],
+        () => Atomics.load(words, 0) === round ? round : NOT_YET,
+      );
+      if (round % 2 === 0) await new Promise((resolve) => setTimeout(resolve));
+      Atomics.store(one.words(offset, 1), 0, round);
+      one.waiting.wake(key);
+      assertEquals(await waiting, round);
+    }
+    await until(
+      () => two.participants.load(two.me, at.S_SLEEPING) === 0,
+      "a sleep is pending",
     );
-    if (round % 2 === 0) await new Promise((resolve) => setTimeout(resolve));
-    Atomics.store(word, 0, round);
-    one.waiting.wake(key);
-    assertEquals(await waiting, round);
-  }
-  await until(
-    () => two.participants.load(two.me, at.S_SLEEPING) === 0,
-    "a sleep is pending",
-  );
-});
+  });
+}
 
 // ---- processes --------------------------------------------------------------
 

@@ -42,6 +42,8 @@ const LONG_MS = 30_000;
 const MANY_ITEMS = 100_000;
 const VERY_MANY_ITEMS = 1_000_000;
 const LARGE_BYTES = 64 * 1024 * 1024;
+/** Above the longest message. */
+const TOO_LARGE_BYTES = 2 ** 31;
 
 /** What a test works with. */
 class World {
@@ -930,6 +932,24 @@ each("Queue carries items of 64 MB", async ({ Queue }) => {
     assertEquals([item[0], item.at(-1)], [i + 1, i + 1]);
   }
 });
+
+each(
+  "Queue.put() refuses an item that is too long for any message",
+  async ({ Queue }) => {
+    // Zeroes that nobody has touched cost no memory.
+    const item = new Uint8Array(TOO_LARGE_BYTES);
+    const queue = new Queue<Uint8Array>();
+    await assertRejects(
+      () => queue.put(item),
+      RangeError,
+      "send it in pieces, or use SharedMemory",
+    );
+    assertThrows(() => queue.putNowait(item), RangeError);
+    assertEquals(queue.qsize(), 0);
+    await queue.put(new Uint8Array(10));
+    assertEquals((await queue.get()).byteLength, 10);
+  },
+);
 
 each("Queue makes puts wait at maxBytes", async ({ Queue }) => {
   const queue = new Queue<Uint8Array>(0, { maxBytes: 1024 });
