@@ -63,6 +63,11 @@ export interface Birth {
   readonly target: FunctionReference | null;
   /** Whether the target is a class of Process; its own fields are the arguments. */
   readonly isClass: boolean;
+  /**
+   * Whether there are handles among the arguments: then the child needs to know
+   * all kinds of them, whatever its own modules import.
+   */
+  readonly hasHandles: boolean;
   /** The logger's level and whether it writes to stderr, if it is on. */
   readonly log: { level: number; toStderr: boolean } | null;
   /** Limit of the heap in MiB, to recognise when it has been exceeded. */

@@ -9,7 +9,7 @@ import { EncodingError, ProcessError } from "../errors.ts";
 import { getLogState } from "../_log.ts";
 import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
-import { kindOf, travelsAs } from "../primitives/block.ts";
+import { handlesSent, kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { toMessage } from "../primitives/wire.ts";
 import { AuthKey } from "./authkey.ts";
@@ -490,6 +490,7 @@ export class Process<A extends unknown[] = unknown[]> {
     try {
       const sent = isClass ? { ...this } : this.#args;
       const root = isClass ? "this" : "args";
+      const handles = handlesSent();
       const args = toMessage(sent, { kind: method, token }, root);
       writeBirth(arena, token, {
         name: this.#name,
@@ -509,6 +510,7 @@ export class Process<A extends unknown[] = unknown[]> {
         preload: [...preloaded(), ...this.#internal.preload ?? []],
         target,
         isClass,
+        hasHandles: handlesSent() !== handles,
         log: getLogState(),
         memoryLimitMb: this.#options.memoryLimitMb ?? null,
       }, args);

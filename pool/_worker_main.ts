@@ -26,6 +26,8 @@ import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
+// Any task may have handles among its arguments, of whatever kind.
+import "../primitives/mod.ts";
 import { fromMessage, toMessage } from "../primitives/wire.ts";
 import { packed, unsendable } from "./_failures.ts";
 import {
