@@ -234,6 +234,9 @@ function merged(before: string, sections: Map<string, string>): string {
 async function main(): Promise<void> {
   const rivals = await install();
   await prepare(rivals);
+  // Caches of their own: another version of Deno that runs meanwhile empties those
+  // it finds, and a child then takes twice as long to start.
+  Deno.env.set("DENO_DIR", `${rivals.folder}/deno`);
   for (const text of rivals.missing) console.log(`missing: ${text}`);
   const all = rowsFor(rivals);
   const names = [...all.map(({ name }) => name), CODEC];
