@@ -129,6 +129,7 @@ export type {
   ProxyGuard,
   RegisterOptions,
   Remote,
+  Reserved,
   SerializerName,
   Server,
   SortOptions,

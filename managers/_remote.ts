@@ -233,7 +233,7 @@ export class RemoteSession implements Session {
     head: readonly unknown[],
     args: readonly unknown[],
     what: string,
-    { signal, root = "args", proxyClass }: CallOptions = {},
+    { signal, root = "args", proxyClass, settlesLate }: CallOptions = {},
   ): Promise<unknown> {
     signal?.throwIfAborted();
     if (this.#failure) throw this.#lost(what);
@@ -254,9 +254,10 @@ export class RemoteSession implements Session {
     const onAbort = () => {
       // It has been answered already, and that is about to be heard of.
       if (this.#pending.get(request) !== pending) return;
+      this.#post(say.CANCEL, [], request);
+      if (settlesLate) return;
       pending.isAbandoned = true;
       this.#abandoned++;
-      this.#post(say.CANCEL, [], request);
       reject(signal.reason);
       // The answer is read when somebody waits again.
       if (!this.#isWaitedFor()) this.#stopReading?.abort();
@@ -264,6 +265,8 @@ export class RemoteSession implements Session {
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       return await promise;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }

@@ -11,7 +11,12 @@
  *
  * @module
  */
-import { EofError, ProcessError, RemoteError } from "../errors.ts";
+import {
+  EncodingError,
+  EofError,
+  ProcessError,
+  RemoteError,
+} from "../errors.ts";
 import { log } from "../_log.ts";
 import { AuthKey } from "../contexts/authkey.ts";
 import { current } from "../contexts/current.ts";
@@ -21,7 +26,7 @@ import { INTERNAL, Process } from "../contexts/process.ts";
 import { checkedTimeout } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
-import { bindTo, kindOf } from "../primitives/block.ts";
+import { bindTo, kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { pipeFor } from "../primitives/pipe.ts";
 import { RemoteSession } from "./_remote.ts";
@@ -142,6 +147,11 @@ type State = "initial" | "started" | "connected" | "shut down";
 export class BaseManager {
   static {
     showAsText(this);
+    travelsAs(this, () => {
+      throw new EncodingError(
+        "Cannot send a manager as it belongs to the process that created it: send a proxy, or its address",
+      );
+    });
   }
 
   readonly #options: ManagerOptions;
@@ -418,7 +428,9 @@ export class BaseManager {
       process.start();
       toAnswer.close();
       this.#process = process;
-      this.#address = await this.#answer(answers, process);
+      const address = await this.#answer(answers, process);
+      await this.#open(address, {});
+      this.#address = address;
     } catch (error) {
       this.#process = undefined;
       if (process.ident !== null) await ended(process, this.#shutdownTimeout);
@@ -428,7 +440,6 @@ export class BaseManager {
       answers.close();
     }
     this.#state = "started";
-    await this.#open(this.#address, {});
   }
 
   async #setup(
@@ -545,6 +556,15 @@ export class BaseManager {
   }
 }
 
+/** What a proxy has for itself; see {@linkcode AutoProxy}. */
+export type Reserved =
+  | "then"
+  | "callMethod"
+  | "invoke"
+  | "toString"
+  | "id"
+  | "typeid";
+
 /**
  * A proxy of an object of a class, with the methods that it exposes: all of them
  * asynchronous.
@@ -553,7 +573,7 @@ export type Remote<T> =
   & BaseProxy
   & {
     readonly [
-      K in keyof T as K extends `_${string}` ? never
+      K in keyof T as K extends `_${string}` | Reserved ? never
         : T[K] extends (...args: never[]) => unknown ? K
         : never
     ]: T[K] extends (...args: infer A) => infer R

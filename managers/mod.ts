@@ -7,7 +7,7 @@
  * @module
  */
 export { BaseManager } from "./base_manager.ts";
-export type { ManagerOptions, Remote } from "./base_manager.ts";
+export type { ManagerOptions, Remote, Reserved } from "./base_manager.ts";
 export {
   ArrayProxy,
   DictProxy,

@@ -342,13 +342,19 @@ export class ConditionProxy extends AcquirerProxy {
   /**
    * Lets go of the lock, waits to be notified, and takes the lock again.
    *
+   * - **Cancelling:** also an aborted wait takes the lock again before it rejects.
+   *
    * @param options How long to wait.
    * @returns Whether it was notified.
    * @throws {ProcessError} If the lock is not held.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
     const { signal } = options;
-    return await this.invoke("wait", [patience(options)], { signal });
+    return await this.invoke("wait", [patience(options)], {
+      signal,
+      // Until then the lock is not held again, and cannot be released.
+      settlesLate: true,
+    });
   }
 
   /**

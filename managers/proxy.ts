@@ -33,6 +33,8 @@ export type ProxyClass<P extends BaseProxy = BaseProxy> = {
 export interface CallOptions {
   /** Aborting it gives the call up; what it would have taken is not taken. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether the aborted call settles only when the server is done with it. */
+  readonly settlesLate?: boolean;
   /** What the arguments are called in an error. */
   readonly root?: string;
   /** The class of the proxy it gives, if it gives one. */
@@ -235,8 +237,24 @@ export class BaseProxy {
 }
 
 /**
- * A proxy of an object of any type: it has the methods that are exposed, but for
- * those whose names it has itself; {@linkcode BaseProxy.callMethod} calls those too.
+ * Names that a proxy of any type has for itself. A `then` would have it called by
+ * whoever awaits the proxy.
+ */
+const RESERVED: ReadonlySet<string> = new Set([
+  "then",
+  "constructor",
+  "callMethod",
+  "invoke",
+  "toString",
+  "id",
+  "typeid",
+]);
+
+/**
+ * A proxy of an object of any type: it has the methods that are exposed, also
+ * instead of `getValue()` and `str()`. Only `then`, `callMethod`, `invoke`,
+ * `toString`, `id` and `typeid` are its own;
+ * {@linkcode BaseProxy.callMethod} calls those of the object.
  *
  * @example Of a registered class
  * ```ts
@@ -278,8 +296,7 @@ export class AutoProxy extends BaseProxy {
   constructor(origin: Origin) {
     super(origin);
     for (const name of origin.exposed) {
-      // A proxy that could be awaited would be called by whoever awaits it.
-      if (name in this || name === "then") continue;
+      if (RESERVED.has(name)) continue;
       const value = (...args: unknown[]) => this.invoke(name, args);
       Object.defineProperty(this, name, { value });
     }

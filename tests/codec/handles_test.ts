@@ -238,3 +238,27 @@ Deno.test("encode() reads the target, and decode() the source, for handles only"
   assert(assertThrows(() => decode(bytes, refusing)) === reason);
   assertEquals(revived, 0);
 });
+
+Deno.test("encode() and decode() take handles of some tags only, if they are told which", () => {
+  const tags = new Set(["test/other"]);
+  const error = assertThrows(
+    () => encode({ a: new Handle(1) }, { tags }),
+    EncodingError,
+    "a test/handle",
+  ) as EncodingError;
+  assertEquals(error.path, "value.a");
+  const bytes = encode([new Handle(1)]).slice();
+  let revived = 0;
+  registerTag("test/counted", () => revived++);
+  const counted = encode({
+    [TO_WIRE]: () => ({ tag: "test/counted", data: 0 }),
+  }).slice();
+  for (const message of [bytes, counted]) {
+    assertThrows(() => decode(message, { tags }), EncodingError, "not known");
+  }
+  assertEquals(revived, 0, "no other reviver is called");
+  const accepted = new Set(["test/handle"]);
+  encode(new Handle(1), { tags: accepted });
+  const [handle] = decode(bytes, { tags: accepted }) as Handle[];
+  assertEquals(handle!.id, 1);
+});

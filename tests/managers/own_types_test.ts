@@ -18,7 +18,7 @@ import {
   Odd,
   type Workshop,
 } from "../fixtures/managers.ts";
-import type { MyManager } from "../fixtures/managers.ts";
+import type { MyManager, OddlyNamed } from "../fixtures/managers.ts";
 import { SHARES } from "./_managed.ts";
 
 /** Registers a test with a started manager of own types. */
@@ -308,3 +308,27 @@ withTypes("a disposed proxy says so", async (manager) => {
   foo[Symbol.dispose]();
   await assertRejects(() => foo.f(), ProcessError, "as it was disposed");
 });
+
+withTypes(
+  "a method called getValue() or str() is the object's own",
+  async (manager) => {
+    const odd = await manager.create<OddlyNamed>("OddlyNamed");
+    assertEquals(await odd.getValue(), "my value");
+    assertEquals(await odd.str(), "my text");
+    assertEquals(typeof odd.callMethod, "function");
+    assertEquals(await odd.callMethod("then"), "not a promise");
+  },
+);
+
+withTypes(
+  "a manager is not sent, and says what to send",
+  async (manager, ctx) => {
+    const queue = new ctx.Queue<unknown>();
+    await assertRejects(
+      () => queue.put(manager),
+      EncodingError,
+      "send a proxy, or its address",
+    );
+    queue.close();
+  },
+);

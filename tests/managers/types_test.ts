@@ -256,3 +256,17 @@ managed("MGR-21 a namespace is read in a child", async (m, ctx) => {
   await namespace.set("y", 1);
   await inChild(ctx, useNamespace, namespace);
 });
+
+managed(
+  "MGR-12 an aborted Condition.wait() has the lock again when it rejects",
+  async (m) => {
+    const condition = await m.Condition();
+    await condition.acquire();
+    const stop = new AbortController();
+    const waiting = condition.wait({ signal: stop.signal });
+    stop.abort("enough");
+    assertEquals(await waiting.catch((reason) => reason), "enough");
+    await condition.notify();
+    await condition.release();
+  },
+);
