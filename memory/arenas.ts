@@ -9,6 +9,7 @@
  */
 import { Arena } from "./arena.ts";
 import type { ArenaHandle } from "./arena.ts";
+import { isNative } from "./_system.ts";
 import type { MemoryKind } from "./memory.ts";
 
 /**
@@ -42,6 +43,11 @@ export function arenaFor(kind: MemoryKind): Arena {
 /** This thread's arena for a start method, if it has one. */
 export function existingArena(kind: MemoryKind): Arena | undefined {
   return own.get(kind);
+}
+
+/** Whether the processes of this program do without what only Linux has. */
+export function isPortable(): boolean {
+  return own.get("spawn")?.memory.isPortable ?? !isNative();
 }
 
 /** Makes an arena this thread's own. */

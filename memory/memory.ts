@@ -39,6 +39,8 @@ export interface Memory {
   bytes(offset: number, count: number): Uint8Array;
   /** Bytes reserved; a power of two. */
   readonly byteLength: number;
+  /** Whether it does without what only Linux has. */
+  readonly isPortable: boolean;
   /**
    * Makes the bytes below `end` usable.
    *

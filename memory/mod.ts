@@ -13,6 +13,7 @@ export {
   arenaFor,
   eachArena,
   existingArena,
+  isPortable,
   locate,
 } from "./arenas.ts";
 export type { ArenaAddress } from "./arenas.ts";

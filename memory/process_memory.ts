@@ -55,6 +55,7 @@ export class ProcessMemory implements Memory {
   readonly kind = "spawn" as const;
   readonly discards: boolean;
   readonly byteLength: number;
+  readonly isPortable: boolean;
   readonly #mapping: Mapping;
   /** Absent where there are futexes. */
   readonly #doorbell: Doorbell | undefined;
@@ -76,7 +77,8 @@ export class ProcessMemory implements Memory {
       mapping.commit(HEADER_BYTES);
       header[H_DOORBELLS] = usesDoorbells ? 1 : 0;
     }
-    if (header[H_DOORBELLS] === 1) this.#doorbell = new Doorbell();
+    this.isPortable = header[H_DOORBELLS] === 1;
+    if (this.isPortable) this.#doorbell = new Doorbell();
     else this.#libc = libc();
   }
 

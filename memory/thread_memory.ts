@@ -22,6 +22,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export class ThreadMemory implements Memory {
   readonly kind = "worker" as const;
   readonly discards = false;
+  readonly isPortable = true;
   /** The whole range. */
   readonly buffer: SharedArrayBuffer;
   readonly byteLength: number;

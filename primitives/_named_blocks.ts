@@ -1,9 +1,10 @@
 /**
- * Memory with names, for the threads of one process: a list of names in the
- * arena.
+ * Memory with names for one program: a list of names in the arena. It is for the
+ * threads of a process, and for processes where there are no files in memory that
+ * all programs see (`_named_files.ts` needs Linux).
  *
  * A name holds the memory as an object does: it counts as one reference, which
- * {@linkcode NamedBlocks.unlink} takes away. All names go with the process.
+ * {@linkcode NamedBlocks.unlink} takes away. All names go with the program.
  *
  * Words of the arena's header:
  *
@@ -17,8 +18,8 @@
  * from byte {@linkcode DATA_BYTE} on it is all data.
  *
  * **Killed anywhere.** A name is put into the list, and taken out of it, by one
- * store, so whoever takes the mutex from a dead thread finds nothing to mend. A
- * thread killed in between leaks what it had in hand.
+ * store, so whoever takes the mutex from a dead holder finds nothing to mend. One
+ * that is killed in between leaks what it had in hand.
  *
  * Runs in the parent and in the child.
  *
@@ -26,7 +27,7 @@
  */
 import { HEADER_BYTES, UNIT } from "../memory/layout.ts";
 import { addressOf, arenaFor } from "../memory/mod.ts";
-import type { Arena } from "../memory/mod.ts";
+import type { Arena, MemoryKind } from "../memory/mod.ts";
 import { lock, unlock } from "../memory/mutex.ts";
 import { bindTo, Block, receive } from "./block.ts";
 import { missing, taken } from "./_named_memory.ts";
@@ -49,7 +50,7 @@ const N_SIZE = 2;
 const N_LENGTH = 4;
 /** The name, from this byte on · creator · all. */
 const N_NAME_BYTE = 20;
-/** Enough for the longest name, 255 bytes. */
+/** Enough for the longest name: see `LONGEST_NAME`. */
 const NAME_BLOCK_BYTES = 512;
 
 /** The references of the block of the memory. */
@@ -61,12 +62,16 @@ const DATA_BYTE = UNIT;
 class Hold {
   readonly block: Block;
 
-  constructor(size: number) {
-    this.block = new Block(this, ThreadHold, blockBytes(size));
+  constructor(kind: MemoryKind, size: number) {
+    this.block = new Block(this, HOLDS[kind], blockBytes(size));
   }
 }
 
-const ThreadHold = bindTo(Hold, "worker");
+/** Classes that say in which arena a hold is made. */
+const HOLDS: Readonly<Record<MemoryKind, typeof Hold>> = {
+  spawn: bindTo(Hold, "spawn"),
+  worker: bindTo(Hold, "worker"),
+};
 
 function blockBytes(size: number): number {
   return DATA_BYTE + Math.ceil(size / 4) * 4;
@@ -104,9 +109,16 @@ interface Found {
 
 /** See the module. */
 export class NamedBlocks implements NamedMemory {
+  readonly #kind: MemoryKind;
+
+  /** @param kind In whose arena. */
+  constructor(kind: MemoryKind) {
+    this.#kind = kind;
+  }
+
   create(name: string, size: number): Segment {
-    const arena = arenaFor("worker");
-    const hold = new Hold(size);
+    const arena = arenaFor(this.#kind);
+    const hold = new Hold(this.#kind, size);
     const { words, offset } = hold.block;
     const entry = arena.heap.allocate(NAME_BLOCK_BYTES);
     const isNew = locked(arena, (header) => {
@@ -122,7 +134,7 @@ export class NamedBlocks implements NamedMemory {
   }
 
   attach(name: string): Segment {
-    const arena = arenaFor("worker");
+    const arena = arenaFor(this.#kind);
     const found = locked(arena, (header) => {
       const found = find(arena, header, name);
       if (found) Atomics.add(arena.words(found.offset, 1), REFERENCES, 1);
@@ -131,11 +143,14 @@ export class NamedBlocks implements NamedMemory {
     if (!found) throw missing("attach to", name);
     const { offset, size } = found;
     const data = [addressOf(arena), offset, null];
-    return new BlockSegment(receive(data, () => new Hold(size)), size);
+    return new BlockSegment(
+      receive(data, () => new Hold(this.#kind, size)),
+      size,
+    );
   }
 
   unlink(name: string): void {
-    const arena = arenaFor("worker");
+    const arena = arenaFor(this.#kind);
     const found = locked(arena, (header) => {
       const found = find(arena, header, name);
       if (found) {

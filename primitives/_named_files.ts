@@ -99,8 +99,6 @@ const STAT_SIZE = 48;
 const DIRENT_INODE = 0;
 const DIRENT_NAME = 19;
 
-/** Longest name to create: a marker, with all its numbers, takes 255 bytes. */
-const LONGEST_NAME = 190;
 /** Milliseconds between two looks for what the dead left behind. */
 const SWEEP_MS = 1000;
 
@@ -192,11 +190,6 @@ class FileSegment implements Segment {
 /** See the module. */
 export class NamedFiles implements NamedMemory {
   create(name: string, size: number): Segment {
-    if (cString(name).length - 1 > LONGEST_NAME) {
-      throw new RangeError(
-        `Cannot create shared memory as its name must have at most ${LONGEST_NAME} bytes: it is "${name}"`,
-      );
-    }
     sweepNowAndThen();
     const arena = arenaFor("spawn");
     Atomics.store(arena.words(0, HAS_NAMES + 1), HAS_NAMES, 1);

@@ -22,6 +22,12 @@ export interface Segment {
   release(): void;
 }
 
+/**
+ * Longest name to create, in bytes: a marker of `_named_files.ts`, with all its
+ * numbers, takes 255, and a name of `_named_blocks.ts` has to fit into a block.
+ */
+export const LONGEST_NAME = 190;
+
 /** Where names are looked up. */
 export interface NamedMemory {
   /**

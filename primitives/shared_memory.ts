@@ -6,20 +6,22 @@
  * dying with it open, takes nothing from others. Memory that some view can still
  * reach is neither unmapped nor used again.
  *
- * There are no shared words here: see `_named_files.ts` (processes) and
- * `_named_blocks.ts` (threads) for where names are kept and who owns them.
+ * There are no shared words here: see `_named_files.ts` (processes on Linux) and
+ * `_named_blocks.ts` (threads, and processes elsewhere) for where names are kept
+ * and who owns them.
  *
  * Runs in the parent and in the child.
  *
  * @module
  */
 import { registerTag } from "../codec/mod.ts";
+import { isPortable } from "../memory/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo, kindOf, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
 import { NamedBlocks } from "./_named_blocks.ts";
 import { NamedFiles } from "./_named_files.ts";
-import { checkTarget } from "./_named_memory.ts";
+import { checkTarget, LONGEST_NAME } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
 import { show } from "./_texts.ts";
 import type { Piece } from "./_views.ts";
@@ -59,10 +61,16 @@ export const names: { next(): string } = {
   },
 };
 
-const memories: Readonly<Record<MemoryKind, NamedMemory>> = {
-  spawn: new NamedFiles(),
-  worker: new NamedBlocks(),
+const files = new NamedFiles();
+const blocks: Readonly<Record<MemoryKind, NamedMemory>> = {
+  spawn: new NamedBlocks("spawn"),
+  worker: new NamedBlocks("worker"),
 };
+
+/** Where the names of a context are. */
+function namesOf(kind: MemoryKind): NamedMemory {
+  return kind === "spawn" && !isPortable() ? files : blocks[kind];
+}
 
 /** Those that were not closed. */
 const forgotten = new FinalizationRegistry<Segment>((segment) => {
@@ -122,17 +130,18 @@ export class SharedMemory {
    *
    * @param options Its name, and whether and how large to create it.
    * @throws {TypeError} If the name is none, or missing when attaching.
-   * @throws {RangeError} If the size is not positive, or there is not that much
-   * memory.
+   * @throws {RangeError} If the size is not positive, there is not that much
+   * memory, or a name to create has more than 190 bytes.
    * @throws {Deno.errors.AlreadyExists} If the name to create is taken.
    * @throws {Deno.errors.NotFound} If there is nothing of the name to attach to.
    */
   constructor(options: SharedMemoryOptions = {}) {
     const { name, create = false, size = 0 } = options;
     if (name !== undefined) checkName(name);
+    if (create) checkLength(name);
     if (create) checkSize(size);
     this.#kind = kindOf(new.target);
-    const memory = memories[this.#kind];
+    const memory = namesOf(this.#kind);
     const made = create
       ? createIn(memory, name, size)
       : { name: nameToAttach(name), segment: memory.attach(name!) };
@@ -202,7 +211,7 @@ export class SharedMemory {
    * @throws {Deno.errors.NotFound} If somebody has done so before.
    */
   unlink(): void {
-    memories[this.#kind].unlink(this.name);
+    namesOf(this.#kind).unlink(this.name);
   }
 
   /** The same as {@linkcode SharedMemory.close}. */
@@ -249,6 +258,15 @@ function checkName(name: unknown): void {
     `Cannot name shared memory ${
       show(name)
     } as a name must be a text without slashes`,
+  );
+}
+
+function checkLength(name: string | undefined): void {
+  if (name === undefined) return;
+  const { length } = new TextEncoder().encode(name);
+  if (length <= LONGEST_NAME) return;
+  throw new RangeError(
+    `Cannot create shared memory as its name must have at most ${LONGEST_NAME} bytes: it is "${name}"`,
   );
 }
 

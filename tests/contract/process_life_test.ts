@@ -373,6 +373,7 @@ contract(
     assertEquals(await ours.recv(), 1234);
     Deno.kill(process.pid!, "SIGUSR1");
     assertEquals((await ours.recvBytes()).byteLength, LARGE_BYTES);
+    await ours.send("no more signals");
     await process.join();
     assertEquals(process.exitCode, 0);
     ours.close();

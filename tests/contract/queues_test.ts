@@ -276,24 +276,55 @@ contract(
 );
 
 contract(
-  "QUEUE-X4 Queue carries handles to a running child, which uses them",
+  "QUEUE-X4 Queue carries handles of all kinds to a running child, which uses them",
   async (ctx) => {
     const queue = new ctx.Queue<Parcel>();
     const child = start(ctx, useParcel, queue);
     const [here, there] = ctx.Pipe<string>();
+    const memory = new ctx.SharedMemory({ create: true, size: 8 });
+    const list = new ctx.ShareableList(["unset"]);
     const parcel = {
       lock: new ctx.Lock(),
+      rlock: new ctx.RLock(),
+      semaphore: new ctx.Semaphore(1),
+      bounded: new ctx.BoundedSemaphore(1),
+      condition: new ctx.Condition(),
       event: new ctx.Event(),
+      barrier: new ctx.Barrier(2),
       value: new ctx.Value("i", 37),
+      raw: new ctx.RawValue("d", 0),
+      array: new ctx.Array("i", [1, 2, 3]),
+      struct: new ctx.RawValue({ x: "i", y: "d" }),
       answers: new ctx.Queue<string>(),
+      jobs: new ctx.JoinableQueue<string>(),
+      simple: new ctx.SimpleQueue<string>(),
       connection: there,
+      memory,
+      list,
     };
+    await parcel.jobs.put("job");
+    using guard = await parcel.condition.acquire();
+    assert(guard);
     await queue.put(parcel as unknown as Parcel);
     there.close();
+    assertEquals(await parcel.condition.wait(), true);
+    guard[Symbol.dispose]();
+    await parcel.barrier.wait();
     await parcel.event.wait();
     assertEquals(parcel.value.value, 42);
+    assertEquals(parcel.raw.value, 0.5);
+    assertEquals(parcel.array.toArray(), [1, 2, 7]);
+    assertEquals(parcel.struct.toObject(), { x: 1, y: 2.5 });
     assertEquals(await parcel.answers.get(), "put");
+    assertEquals(await parcel.simple.get(), "put simply");
+    assertEquals(await parcel.jobs.join(), true);
     assertEquals(await here.recv(), "sent");
+    assertEquals(memory.buf![0], 42);
+    assertEquals(list.at(0), "set");
+    for (const one of [memory, list.shm]) {
+      one.close();
+      one.unlink();
+    }
     await assertAllSucceed([child]);
   },
   SHARES,

@@ -10,6 +10,7 @@ import { bindTo } from "../../primitives/block.ts";
 import { ShareableList } from "../../primitives/shareable_list.ts";
 import type { ShareableItem } from "../../primitives/shareable_list.ts";
 import { SharedMemory } from "../../primitives/shared_memory.ts";
+import { isPortable } from "../_support/portable.ts";
 import { eachKind, seeded } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
@@ -372,7 +373,7 @@ const hasPython = await python("from multiprocessing import shared_memory")
 
 Deno.test({
   name: "ShareableList can be read and written by CPython",
-  ignore: !hasPython,
+  ignore: !hasPython || isPortable,
   fn: async () => {
     const items = [...ITEMS, 5n, "é".repeat(9), "a\0", -0];
     const list = new (bindTo(ShareableList, "spawn"))(items);
@@ -417,7 +418,7 @@ list_.shm.close()
 
 Deno.test({
   name: "ShareableList opens what CPython has created",
-  ignore: !hasPython,
+  ignore: !hasPython || isPortable,
   fn: async () => {
     const child = new Deno.Command("python3", {
       args: [
