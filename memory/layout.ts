@@ -80,7 +80,10 @@ export const S_ENTRIES_USED = 6;
 export const S_OVERFLOW_RUNG = 7;
 /** 1 while some waiters found no entry · owner · wakers. */
 export const S_OVERFLOWING = 8;
-/** Locks taken less locks released here · owner · its reaper. */
+/**
+ * Locks the owner has taken less those it has released itself · owner only, which
+ * saves it two atomic additions a lock · its reaper.
+ */
 export const S_LOCKS_HELD = 9;
 /** Block with what a child needs to start, in units of 64 B · its parent. */
 export const S_BIRTH = 10;
@@ -92,6 +95,8 @@ export const S_ENDING = 12;
 export const S_EXIT_NOTE = 13;
 /** Where it is rung, if not by futex: see `_doorbell.ts` · owner · wakers. */
 export const S_PORT = 14;
+/** Locks that others have released in its name · they add one · its reaper. */
+export const S_LOCKS_RETURNED = 15;
 /** First word of the wait entries. */
 export const S_ENTRIES = 16;
 

@@ -29,14 +29,7 @@ export {
 export type { Message, RingLimits } from "./ring.ts";
 export { checkedTimeout, NOT_YET, TIMED_OUT } from "./waiting.ts";
 export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
-export {
-  S_BIRTH,
-  S_EXIT_NOTE,
-  S_IDENT,
-  S_LOCKS_HELD,
-  S_PARENT,
-  S_PID,
-} from "./layout.ts";
+export { S_BIRTH, S_EXIT_NOTE, S_IDENT, S_PARENT, S_PID } from "./layout.ts";
 export {
   commandLine,
   dieWithParent,

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { S_LOCKS_HELD } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 
 /** What a condition does with its lock. */
@@ -70,18 +69,19 @@ export function custodyOf(lock: object): Custody {
 }
 
 /**
- * Notes that one holds something in its name that has to stay held when it
+ * Notes that this participant holds something that has to stay held when it
  * leaves: its slot is not used again then (`S_LOCKS_HELD`).
  */
-export function count({ participants }: Arena, holder: number): void {
-  participants.add(holder, S_LOCKS_HELD, 1);
+export function count({ participants, me }: Arena): void {
+  participants.hold(me, 1);
 }
 
-/** Takes that back. */
+/** Takes that back, for whoever it was that held it. */
 export function uncount(arena: Arena, holder: number): void {
-  const { participants } = arena;
+  const { participants, me } = arena;
   // The slot of one that was killed may belong to somebody else by now.
   if (!participants.isCurrent(holder)) return;
-  participants.add(holder, S_LOCKS_HELD, -1);
-  if (holder !== arena.me) participants.settle(holder);
+  if (holder === me) return participants.hold(me, -1);
+  participants.countReturn(holder);
+  participants.settle(holder);
 }

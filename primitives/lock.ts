@@ -253,7 +253,7 @@ export class Lock {
         return NOT_YET;
       }
     }
-    count(this.#arena, this.#me);
+    count(this.#arena);
     return new Hold(this, holder !== 0);
   }
 

@@ -313,7 +313,7 @@ export class Semaphore {
       if (holder !== 0 && !this.#isDead(holder)) continue;
       const was = Atomics.compareExchange(holders, i, holder, this.#me);
       if (was !== holder) continue;
-      count(this.#arena, this.#me);
+      count(this.#arena);
       return new Hold(this, holder !== 0);
     }
     return NOT_YET;

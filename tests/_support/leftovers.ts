@@ -115,7 +115,7 @@ function others(arena: Arena): string[] {
       `participant in ${arena.kind}: slot ${slot}, ${STATES[state]}, ident ${
         words[base + at.S_IDENT]
       }, pid ${words[base + at.S_PID]}, holds ${
-        words[base + at.S_LOCKS_HELD]
+        arena.participants.locksHeld(slot)
       } locks`,
     );
   }

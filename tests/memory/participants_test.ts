@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { S_IDENT, S_LOCKS_HELD, S_PARENT, S_PID } from "../../memory/mod.ts";
+import { S_IDENT, S_PARENT, S_PID } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
 import { eachKind, tableOf } from "./_world.ts";
@@ -36,14 +36,14 @@ eachKind(
       participants.claim(0),
     ];
     for (const token of [holder, other]) participants.enter(token, 0);
-    participants.add(holder, S_LOCKS_HELD, 1);
+    participants.hold(holder, 1);
     for (const token of [holder, other]) {
       participants.leave(token);
       assertEquals(participants.standing(token), "left");
       arena.bury(token);
     }
     assertEquals(participants.standing(holder), "left");
-    assertEquals(participants.load(holder, S_LOCKS_HELD), 1);
+    assertEquals(participants.locksHeld(holder), 1);
     assertEquals(participants.standing(other), "dead");
     const next = participants.claim(0);
     assertEquals(slotOf(next), slotOf(other));
@@ -52,7 +52,7 @@ eachKind(
     // Freed by the last release, once.
     participants.settle(holder);
     assertEquals(participants.standing(holder), "left");
-    participants.add(holder, S_LOCKS_HELD, -1);
+    participants.hold(holder, -1);
     participants.settle(holder);
     participants.settle(holder);
     assertEquals(participants.standing(holder), "dead");
@@ -66,7 +66,7 @@ eachKind(
     const { participants } = arena;
     const token = participants.claim(0);
     participants.enter(token, 0);
-    participants.add(token, S_LOCKS_HELD, 1);
+    participants.hold(token, 1);
     participants.markEnded(token);
     assertEquals(participants.standing(token), "dead");
     participants.release(token);

@@ -7,7 +7,6 @@ import {
 } from "@std/assert";
 import { encode } from "../../codec/mod.ts";
 import { EncodingError, ProcessError } from "../../errors.ts";
-import { S_LOCKS_HELD } from "../../memory/mod.ts";
 import { identity } from "../../primitives/identity.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { eachKind, look } from "./_sync_world.ts";
@@ -23,7 +22,7 @@ function make(world: SyncWorld): Lock {
 }
 
 function held(world: SyncWorld, who = world.arena): number {
-  return world.arena.participants.load(who.me, S_LOCKS_HELD);
+  return world.arena.participants.locksHeld(who.me);
 }
 
 eachKind(

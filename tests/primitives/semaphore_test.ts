@@ -6,7 +6,6 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ProcessError } from "../../errors.ts";
-import { S_LOCKS_HELD } from "../../memory/mod.ts";
 import { BoundedSemaphore, Semaphore } from "../../primitives/semaphore.ts";
 import { eachKind, look } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
@@ -245,7 +244,7 @@ eachKind(
     const there = world.give(semaphore, other);
     there.acquireSync();
     there.acquireSync();
-    assertEquals(world.arena.participants.load(other.me, S_LOCKS_HELD), 2);
+    assertEquals(world.arena.participants.locksHeld(other.me), 2);
     const waiting = [semaphore.acquire(), semaphore.acquire()];
     assertEquals(await look(...waiting), ["waits", "waits"]);
     world.kill(other);
@@ -272,7 +271,7 @@ eachKind(
     there.acquireSync();
     semaphore.release();
     const load = (who: { me: number }) =>
-      world.arena.participants.load(who.me, S_LOCKS_HELD);
+      world.arena.participants.locksHeld(who.me);
     assertEquals([load(world.arena), load(other)], [0, 2]);
     // Handing over: there is none of its own left.
     semaphore.release();
@@ -288,7 +287,7 @@ eachKind(
   async (world) => {
     const { arena } = world;
     const { blocks } = arena.heap;
-    const held = () => arena.participants.load(arena.me, S_LOCKS_HELD);
+    const held = () => arena.participants.locksHeld(arena.me);
     (() => {
       const semaphore = makeBounded(world, 3, true);
       semaphore.acquireSync();
