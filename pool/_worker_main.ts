@@ -403,15 +403,22 @@ class PoolWorkerMain {
     begunMs: number,
   ): Promise<void> | undefined {
     const results = new Results(this.#stopsAtFailure);
+    const { values } = results;
+    const control = this.#control;
+    const sequence = this.#sequence;
+    const first = this.#index;
     for (let i = 0; i < count && !results.isStopped; i++) {
-      if (this.#isCancelled) break;
-      this.#beginItem(i);
+      if (Atomics.load(control, C_CANCEL) === sequence) break;
+      // A plain store, as nothing is ordered by it: an atomic one, and the look
+      // through #isCancelled, took a fifth of the time of a short item.
+      control[C_ITEM] = i;
+      beginTask(sequence, first + i);
       try {
         const result = callItem(i);
         if (isThenable(result)) {
           return this.#awaitEach(callItem, count, begunMs, results, result);
         }
-        results.values.push(result);
+        values.push(result);
       } catch (error) {
         results.fail(packed(error, this.#arena.kind));
       }
