@@ -22,8 +22,7 @@
  */
 import { EncodingError, EofError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
-import { arenaFor, existingArena } from "../memory/mod.ts";
-import type { Arena } from "../memory/mod.ts";
+import { arenaFor } from "../memory/mod.ts";
 import { undoIfNotSent } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { current } from "../contexts/current.ts";
@@ -415,11 +414,7 @@ export class RemoteSession implements Session {
     this.#server = server;
     this.#serverName = name;
     const proof = await proofOf(challenge);
-    const hello = this.#wire.pack(say.HELLO, 0, [
-      current.name,
-      proof,
-      ...eachOwn((arena) => [arena.kind, arena.id, arena.me]),
-    ]);
+    const hello = this.#wire.pack(say.HELLO, 0, [current.name, proof]);
     this.#connection!.sendBytes(hello).catch(() => {});
   }
 
@@ -526,7 +521,9 @@ export class RemoteSession implements Session {
   }
 
   async #end(reason: string): Promise<void> {
-    await this.ready.catch(() => {});
+    // Without delay if it is open: at `Deno.exit()` nothing can be awaited, but a
+    // small write goes to the system at once.
+    if (this.#waiting) await this.ready.catch(() => {});
     // One that ends because of an error abandons what it holds.
     if (current.hasFailed) this.#lose(new EofError(reason));
     if (!this.#failure) {
@@ -612,12 +609,6 @@ setArrivals(arrive);
 
 /** What a child has to load to know proxies. */
 const ROOM = import.meta.resolve("./proxies.ts");
-
-/** Something of each arena that this participant has. */
-function eachOwn<T>(of: (arena: Arena) => T): T[] {
-  const own = [existingArena("spawn"), existingArena("worker")];
-  return own.filter((arena) => arena !== undefined).map(of);
-}
 
 let isEndingAtExit = false;
 

@@ -19,8 +19,6 @@ import {
 } from "../errors.ts";
 import { log } from "../_log.ts";
 import { restore } from "../contexts/functions.ts";
-import { existingArena } from "../memory/mod.ts";
-import type { MemoryKind } from "../memory/mod.ts";
 import type { SocketConnection } from "../network/mod.ts";
 import { newChallenge, proofOf } from "./_family.ts";
 import { packed } from "./_failures.ts";
@@ -44,9 +42,6 @@ const HELLO_MS = 20_000;
 /** Answers that a client has not read, in bytes, before it is not listened to. */
 const UNREAD_BYTES = 32 * 1024 * 1024;
 
-/** Where a client takes part, if that is where this server does, too. */
-type Place = readonly [kind: MemoryKind, arena: number, token: number];
-
 /** See the module. */
 export class ServedClient implements Caller {
   readonly #core: Core;
@@ -59,7 +54,6 @@ export class ServedClient implements Caller {
   readonly #untaken = new Map<number, () => void>();
   readonly #listeners = new Set<(hasCrashed: boolean) => void>();
   #name = "a client";
-  #places: readonly Place[] = [];
   #isFamily = false;
   #saidGoodbye = false;
   #isGone = false;
@@ -144,17 +138,7 @@ export class ServedClient implements Caller {
       throw new ProcessError("Cannot serve a client that does not say hello");
     }
     this.#name = String(hello.head[0]);
-    const [, proof, ...places] = hello.head;
-    this.#isFamily = proof === await proofOf(challenge);
-    if (this.#isFamily) this.#places = places as Place[];
-  }
-
-  /** Whether it has left its places in the shared memory in good order. */
-  #hasLeft(): boolean {
-    return this.#places.some(([kind, id, token]) => {
-      const arena = existingArena(kind);
-      return arena?.id === id && arena.participants.standing(token) === "left";
-    });
+    this.#isFamily = hello.head[1] === await proofOf(challenge);
   }
 
   #take(bytes: Uint8Array): Promise<unknown> | undefined | void {
@@ -388,8 +372,7 @@ export class ServedClient implements Caller {
 
   #leave(): void {
     this.#isGone = true;
-    // `Deno.exit()` leaves no time for a goodbye, but is a good end all the same.
-    const hasCrashed = !this.#saidGoodbye && !this.#hasLeft();
+    const hasCrashed = !this.#saidGoodbye;
     log.debug(() =>
       `client ${this.#name} ${hasCrashed ? "is gone" : "has said goodbye"}`
     );

@@ -7,8 +7,7 @@
  *        └──────────────┴─────────────┴── an error: "failed", and the end
  * ```
  *
- * Whoever starts it reads the answer from a pipe, and the end of the pipe if there
- * is none.
+ * Whoever starts it hears that, or of its end (`_startup.ts`).
  *
  * Runs in the server.
  *
@@ -19,7 +18,8 @@ import { current } from "../contexts/current.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import type { Address, Digest } from "../network/mod.ts";
-import type { Connection } from "../primitives/mod.ts";
+import type { MemoryKind } from "../memory/mod.ts";
+import { Startup } from "./_startup.ts";
 import type { Registration } from "./registry.ts";
 import { serverWith } from "./server.ts";
 import type { Server } from "./server.ts";
@@ -67,34 +67,30 @@ export interface Setup {
   readonly handoverTimeoutMs: number;
 }
 
-/** What it answers. */
-export type Answer =
-  | readonly ["ready", Address]
-  | readonly ["failed", unknown, stack: string];
-
 /**
  * The target of the child.
  *
  * @param setup What it is to be.
- * @param answers Where to say how the start went.
+ * @param kind Its start method.
+ * @param offset Where to say how the start went.
  */
 export async function managerServer(
   setup: Setup,
-  answers: Connection<Answer>,
+  kind: MemoryKind,
+  offset: number,
 ): Promise<void> {
+  const startup = new Startup(kind, offset);
   // It ends with its parent, but may have children of its own: pools.
   current.daemon = false;
   let server: Server;
   try {
     server = await begin(setup);
   } catch (error) {
-    await answerFailure(answers, error);
-    answers.close();
+    tellFailure(startup, error);
     Deno.exitCode = 1;
     return;
   }
-  await answers.send(["ready", server.address]);
-  answers.close();
+  startup.tell(["ready", server.address]);
   await server.serveForever();
 }
 
@@ -131,15 +127,12 @@ async function loaded(type: SentType): Promise<Registration> {
   };
 }
 
-async function answerFailure(
-  answers: Connection<Answer>,
-  error: unknown,
-): Promise<void> {
+function tellFailure(startup: Startup, error: unknown): void {
   const stack = error instanceof Error ? error.stack ?? "" : "";
   try {
-    await answers.send(["failed", error, stack]);
+    startup.tell(["failed", error, stack]);
   } catch {
     // Something on it cannot travel.
-    await answers.send(["failed", new Error(String(error)), stack]);
+    startup.tell(["failed", new Error(String(error)), stack]);
   }
 }

@@ -11,12 +11,7 @@
  *
  * @module
  */
-import {
-  EncodingError,
-  EofError,
-  ProcessError,
-  RemoteError,
-} from "../errors.ts";
+import { EncodingError, ProcessError, RemoteError } from "../errors.ts";
 import { log } from "../_log.ts";
 import { AuthKey } from "../contexts/authkey.ts";
 import { current } from "../contexts/current.ts";
@@ -28,10 +23,10 @@ import type { WaitOptions } from "../memory/mod.ts";
 import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
 import { bindTo, kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
-import { pipeFor } from "../primitives/pipe.ts";
 import { RemoteSession } from "./_remote.ts";
 import type { Destination } from "./_remote.ts";
-import type { Answer, SentType, Setup } from "./_server_main.ts";
+import type { SentType, Setup } from "./_server_main.ts";
+import { Startup } from "./_startup.ts";
 import type { BaseProxy } from "./proxy.ts";
 import { addType, typesOf } from "./registry.ts";
 import type { RegisterOptions, Registration } from "./registry.ts";
@@ -374,8 +369,8 @@ export class BaseManager {
     return await (await this.#opened()).ask(method, args);
   }
 
-  /** What has to be done when the server has ended, for subclasses. */
-  protected hasEnded(): void {}
+  /** What has to be done before the server is ended, for subclasses. */
+  protected beforeEnd(): void {}
 
   get #serializer(): SerializerName {
     return this.#options.serializer ?? "binary";
@@ -413,31 +408,33 @@ export class BaseManager {
     const kind = kindOf(this.constructor);
     // Children that are started from now on may be sent proxies.
     preloadRoom(import.meta.resolve("./proxies.ts"));
-    const [answers, toAnswer] = pipeFor(kind)<Answer>({ duplex: false });
     // Only who starts a server needs what is in it.
     const { managerServer } = await import("./_server_main.ts");
     const setup = await this.#setup(initializer, initArgs);
+    const startup = new Startup(kind);
     const process = new (bindTo(Process, kind))({
       target: managerServer as (...args: unknown[]) => unknown,
-      args: [setup, toAnswer],
+      args: [setup, kind, startup.offset],
       daemon: true,
       ...{ [INTERNAL]: { ignoreInterrupt: true, preload: modulesOf(setup) } },
     });
     process.name = process.name.replace(/^[^-]*/, this.constructor.name);
     try {
       process.start();
-      toAnswer.close();
-      this.#process = process;
-      const address = await this.#answer(answers, process);
+    } catch (error) {
+      startup.free();
+      throw error;
+    }
+    process.exited.then(() => startup.free());
+    this.#process = process;
+    try {
+      const address = await this.#answer(startup, process);
       await this.#open(address, {});
       this.#address = address;
     } catch (error) {
       this.#process = undefined;
-      if (process.ident !== null) await ended(process, this.#shutdownTimeout);
+      await ended(process, this.#shutdownTimeout);
       throw error;
-    } finally {
-      toAnswer.close();
-      answers.close();
     }
     this.#state = "started";
   }
@@ -466,19 +463,11 @@ export class BaseManager {
     };
   }
 
-  async #answer(
-    answers: { recv(): Promise<Answer> },
-    process: Process,
-  ): Promise<Address> {
-    let answer: Answer;
-    try {
-      answer = await answers.recv();
-    } catch (cause) {
-      if (!(cause instanceof EofError)) throw cause;
-      const code = await process.exited;
+  async #answer(startup: Startup, process: Process): Promise<Address> {
+    const answer = await startup.hear(process);
+    if (!answer) {
       throw new ProcessError(
-        `Cannot start the manager as its server ${process.name} ended with exit code ${code} before it listened`,
-        { cause },
+        `Cannot start the manager as its server ${process.name} ended with exit code ${process.exitCode} before it listened`,
       );
     }
     if (answer[0] === "ready") return answer[1];
@@ -519,10 +508,12 @@ export class BaseManager {
     const session = this.#session;
     this.#session = undefined;
     try {
-      if (isOwner) await this.#end(this.#process!, session);
+      if (isOwner) {
+        this.beforeEnd();
+        await this.#end(this.#process!, session);
+      }
     } finally {
       await session?.end("its manager has shut down");
-      if (isOwner) this.hasEnded();
     }
   }
 

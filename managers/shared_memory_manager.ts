@@ -1,9 +1,9 @@
 /**
  * {@linkcode SharedMemoryManager}: shared memory that goes away with its manager.
  *
- * The memory is made here, and its name told to the server and kept here too. A
- * polite shutdown has the server take the names away; if the server was killed, the
- * manager that started it does.
+ * The memory is made here, and its name told to the server and kept here too. The
+ * manager that started the server takes away what it has made itself, whatever has
+ * become of the server; and the server what others have made.
  *
  * Runs in the client.
  *
@@ -78,8 +78,11 @@ export class SharedMemoryManager extends BaseManager {
     return list;
   }
 
-  /** Takes away what is left. */
-  protected override hasEnded(): void {
+  /**
+   * Takes away what was made here. A thread that has attached to it and ended, as
+   * the server would, keeps its memory in use for ever.
+   */
+  protected override beforeEnd(): void {
     this.#forgetExit?.();
     for (const name of this.#names) unlink(name, this.#kind);
     this.#names.clear();
@@ -99,7 +102,7 @@ export class SharedMemoryManager extends BaseManager {
 
   async #track(name: string, close: () => void): Promise<void> {
     this.#names.add(name);
-    this.#forgetExit ??= atExit(() => this.hasEnded(), 0);
+    this.#forgetExit ??= atExit(() => this.beforeEnd(), 0);
     try {
       await this.ask("track", name, this.#kind);
     } catch (error) {

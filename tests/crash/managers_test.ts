@@ -246,7 +246,6 @@ contract(
       await manager.shutdown();
     });
   },
-  SHARES,
 );
 
 contract("a server that a method ends rejects the call", async (ctx) => {
@@ -258,7 +257,7 @@ contract("a server that a method ends rejects the call", async (ctx) => {
     await manager.shutdown();
   });
   assertEquals(manager.process!.exitCode, 7);
-}, SHARES);
+});
 
 contract("a client in a child hears of the end of the server", async (ctx) => {
   const manager = await ctx.Manager();
@@ -273,7 +272,7 @@ contract("a client in a child hears of the end of the server", async (ctx) => {
   await promptly(() => process.join());
   assertEquals(process.exitCode, 1);
   await manager.shutdown();
-}, SHARES);
+});
 
 contract("start() rejects if the server ends while it starts", async (ctx) => {
   const manager = new ctx.SyncManager();
@@ -285,7 +284,7 @@ contract("start() rejects if the server ends while it starts", async (ctx) => {
   if (ctx.getStartMethod() === "spawn") {
     assert(error.message.includes("exit code -9"), error.message);
   }
-}, { ...SHARES, methods: ["spawn"] });
+}, { methods: ["spawn"] });
 
 contract(
   "start() rejects if the server is killed while it starts",
@@ -301,7 +300,6 @@ contract(
       assert(error.message.includes("before it listened"), error.message);
     });
   },
-  SHARES,
 );
 
 contract("a server ends with the process that started it", async (ctx) => {
@@ -332,5 +330,4 @@ contract(
     }
     assertEquals(await (await manager.list([1])).copy(), [1]);
   },
-  SHARES,
 );

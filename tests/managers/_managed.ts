@@ -10,8 +10,12 @@ import { assertEquals } from "@std/assert";
 import "../../mod.ts"; // hands managers to the contexts
 import type { Context, SyncManager } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
+import type { ContractOptions } from "../_support/contract.ts";
 
-/** Children take their references with them; the memory is not looked at. */
+/**
+ * For tests whose children get objects of shared memory: they take their references
+ * with them, so that the memory is not looked at.
+ */
 export const SHARES = { sharesObjects: true };
 
 /** How soon the survivor has to know. */
@@ -22,15 +26,17 @@ export const LEARN_MS = 2000;
  *
  * @param name Its row, symbol and claim.
  * @param body What to do.
+ * @param options Whether its children get other objects.
  */
 export function managed(
   name: string,
   body: (manager: SyncManager, ctx: Context) => Promise<void>,
+  options: ContractOptions = {},
 ): void {
   contract(name, async (ctx) => {
     await using manager = await ctx.Manager();
     await body(manager, ctx);
-  }, SHARES);
+  }, options);
 }
 
 /**

@@ -99,6 +99,7 @@ managed(
     await reaches(m, 0, "the lease of the killed client ends");
     ours.close();
   },
+  SHARES,
 );
 
 managed(
@@ -116,6 +117,7 @@ managed(
     assertEquals(await m.numberOfObjects(), 0);
     queue.close();
   },
+  SHARES,
 );
 
 contract(
@@ -220,5 +222,4 @@ contract(
     assert(error.message.includes("has ended"), error.message);
     queue.close();
   },
-  SHARES,
 );

@@ -17,7 +17,7 @@ import {
   TheQueue,
   type TheQueueManager,
 } from "../fixtures/managers.ts";
-import { inChild, LEARN_MS, managed, SHARES, timeOf } from "./_managed.ts";
+import { inChild, LEARN_MS, managed, timeOf } from "./_managed.ts";
 
 const KEY = new TextEncoder().encode("a key of the tests");
 
@@ -40,7 +40,6 @@ contract(
     }
     if (ctx.getStartMethod() === "spawn") assert(!isRunning(pid));
   },
-  SHARES,
 );
 
 contract(
@@ -60,7 +59,6 @@ contract(
       assertEquals(await queue.get(), ["hello world"]);
     }
   },
-  SHARES,
 );
 
 contract(
@@ -136,7 +134,6 @@ contract(
       String(manager),
     );
   },
-  SHARES,
 );
 
 contract(
@@ -154,7 +151,6 @@ contract(
     });
     assert(ms < LEARN_MS, `it took ${ms} ms`);
   },
-  SHARES,
 );
 
 contract("MGR-X3 connect() says what is wrong", async (ctx) => {
@@ -171,7 +167,7 @@ contract("MGR-X3 connect() says what is wrong", async (ctx) => {
   await assertRejects(() => nowhere.connect(), TypeError, "no address");
   // The others are served on.
   assertEquals(await manager.numberOfObjects(), 0);
-}, SHARES);
+});
 
 contract(
   "MGR-X3 shutdown() of a connected manager ends the connection only",
@@ -199,7 +195,6 @@ contract(
     while (await manager.numberOfObjects() > 0);
     assert(manager.process!.isAlive());
   },
-  SHARES,
 );
 
 once("LESSON-46 a silent server is given up in time, and said so", async () => {
@@ -265,7 +260,7 @@ contract("LESSON-46 silent clients keep nobody waiting", async (ctx) => {
   });
   for (const peer of [...silent, ...mute]) peer.close();
   assert(ms < LEARN_MS, `it took ${ms} ms`);
-}, SHARES);
+});
 
 contract(
   "LESSON-48 shutdown() uses force on a server that does not end by itself",
@@ -281,5 +276,4 @@ contract(
     assertEquals(server.exitCode, -15);
     assert(await burning instanceof EofError);
   },
-  SHARES,
 );

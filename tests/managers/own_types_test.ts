@@ -19,7 +19,6 @@ import {
   type Workshop,
 } from "../fixtures/managers.ts";
 import type { MyManager, OddlyNamed } from "../fixtures/managers.ts";
-import { SHARES } from "./_managed.ts";
 
 /** Registers a test with a started manager of own types. */
 function withTypes(
@@ -31,7 +30,7 @@ function withTypes(
     await manager.start();
     await using _ = manager;
     await body(manager, ctx);
-  }, SHARES);
+  });
 }
 
 async function useTypes(manager: MyManager): Promise<void> {
@@ -67,7 +66,6 @@ contract(
     await manager.shutdown();
     assertEquals(server.exitCode, 0);
   },
-  SHARES,
 );
 
 contract("MGR-02 await using shuts a manager down", async (ctx) => {
@@ -79,7 +77,7 @@ contract("MGR-02 await using shuts a manager down", async (ctx) => {
     await useTypes(manager);
   }
   assertEquals(server.exitCode, 0);
-}, SHARES);
+});
 
 contract(
   "MGR-03 await using takes a manager that is started already",
@@ -93,7 +91,6 @@ contract(
     }
     assertEquals(server.exitCode, 0);
   },
-  SHARES,
 );
 
 contract(
@@ -110,7 +107,6 @@ contract(
     await manager.start(countStart, [namespace]);
     assertEquals(await namespace.get("test"), 1);
   },
-  SHARES,
 );
 
 contract(
@@ -133,7 +129,6 @@ contract(
     await manager.start();
     await manager.shutdown();
   },
-  SHARES,
 );
 
 withTypes(

@@ -4,8 +4,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { SyncManager } from "../../mod.ts";
-import { once } from "../_support/contract.ts";
+import "../../mod.ts"; // hands managers to the contexts
+import { contract } from "../_support/contract.ts";
 import { findPythons } from "../network/_python.ts";
 
 const KEY = crypto.getRandomValues(new Uint8Array(32));
@@ -17,10 +17,10 @@ if (pythons.length === 0) {
 }
 
 for (const { path, version, isLegacy } of pythons) {
-  once(
+  contract(
     `MGR-04 CPython ${version} uses a manager that speaks JSON`,
-    async () => {
-      await using manager = new SyncManager({
+    async (ctx) => {
+      await using manager = new ctx.SyncManager({
         address: { hostname: "127.0.0.1", port: 0 },
         authkey: KEY,
         serializer: "json",

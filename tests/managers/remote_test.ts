@@ -16,7 +16,7 @@ import {
   square,
   TheQueue,
 } from "../fixtures/managers.ts";
-import { inChild, SHARES } from "./_managed.ts";
+import { inChild } from "./_managed.ts";
 
 const KEY = crypto.getRandomValues(new Uint8Array(32));
 const FRONT_DOOR = import.meta.resolve("../../mod.ts");
@@ -71,7 +71,6 @@ for (const serializer of ["json", "binary"] as const) {
       assertEquals(await queue.get(), "still here");
       await second.shutdown();
     },
-    SHARES,
   );
 }
 
@@ -93,7 +92,6 @@ contract(
     assertEquals(await dict.get("a"), [1, new Map([["x", 2n]])]);
     await assertRejects(() => dict.pop("b"), RangeError, '"b"');
   },
-  SHARES,
 );
 
 /** Runs a program of its own that connects to a manager. */
@@ -155,7 +153,6 @@ contract(
       error,
     );
   },
-  SHARES,
 );
 
 contract(
@@ -177,7 +174,6 @@ contract(
     const dict = await manager.dict<string, number>({ n: 3 });
     assertEquals(await dict.update("n", square), 9);
   },
-  SHARES,
 );
 
 contract(
@@ -200,7 +196,6 @@ contract(
     }
     assertEquals(await list.get(0), 1);
   },
-  SHARES,
 );
 
 contract(
@@ -221,5 +216,4 @@ contract(
     await client.shutdown();
     assertEquals(await (await manager.list([2])).get(0), 2);
   },
-  SHARES,
 );

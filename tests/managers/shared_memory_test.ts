@@ -5,7 +5,7 @@ import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { isRunning } from "../_support/proc.ts";
 import { CONFIG, runProgram } from "../_support/program.ts";
-import { LEARN_MS, SHARES, timeOf } from "./_managed.ts";
+import { LEARN_MS, timeOf } from "./_managed.ts";
 
 const FRONT_DOOR = import.meta.resolve("../../mod.ts");
 
@@ -54,7 +54,6 @@ contract(
     assertGone(names, ctx);
     await assertRejects(() => manager.SharedMemory(32), ProcessError);
   },
-  SHARES,
 );
 
 contract("SHM-09 await using does the same", async (ctx) => {
@@ -65,7 +64,7 @@ contract("SHM-09 await using does the same", async (ctx) => {
     names = await fill(manager, ctx);
   }
   assertGone(names, ctx);
-}, SHARES);
+});
 
 contract(
   "SHM-09 what others have made through it goes with it, too",
@@ -81,7 +80,6 @@ contract(
     await manager.shutdown();
     assertGone([memory.name], ctx);
   },
-  SHARES,
 );
 
 contract("SHM-09 it goes also if the server was killed", async (ctx) => {
@@ -94,7 +92,7 @@ contract("SHM-09 it goes also if the server was killed", async (ctx) => {
   const ms = await timeOf(() => manager.shutdown());
   assert(ms < LEARN_MS, `it took ${ms} ms`);
   assertGone([memory.name], ctx);
-}, SHARES);
+});
 
 contract("SHM-09 what was unlinked before is no error", async (ctx) => {
   await using manager = new ctx.SharedMemoryManager();
@@ -102,7 +100,7 @@ contract("SHM-09 what was unlinked before is no error", async (ctx) => {
   using memory = await manager.SharedMemory(32);
   memory.unlink();
   await assertRejects(() => manager.SharedMemory(0), RangeError);
-}, SHARES);
+});
 
 contract(
   "SHM-07 Ctrl-C does not end the server, nor change what it does here",
@@ -113,7 +111,7 @@ contract(
     using memory = await manager.SharedMemory(8);
     assertEquals(memory.buf!.byteLength >= 8, true);
   },
-  { ...SHARES, methods: ["spawn"] },
+  { methods: ["spawn"] },
 );
 
 once(
