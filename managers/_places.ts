@@ -7,8 +7,7 @@
  */
 import type { MemoryKind } from "../memory/mod.ts";
 import type { Address } from "../network/mod.ts";
-import { bindTo } from "../primitives/block.ts";
-import { SharedMemory } from "../primitives/shared_memory.ts";
+import { unlinkNamed } from "../primitives/shared_memory.ts";
 
 /** An address for people; the names without a file begin with `@`, as in `ss`. */
 export function shownAddress(address: Address): string {
@@ -21,8 +20,7 @@ export function shownAddress(address: Address): string {
 /** Takes a name of shared memory away, if it is there still. */
 export function unlink(name: string, kind: MemoryKind): void {
   try {
-    using memory = new (bindTo(SharedMemory, kind))({ name });
-    memory.unlink();
+    unlinkNamed(kind, name);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

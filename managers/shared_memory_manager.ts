@@ -78,10 +78,7 @@ export class SharedMemoryManager extends BaseManager {
     return list;
   }
 
-  /**
-   * Takes away what was made here. A thread that has attached to it and ended, as
-   * the server would, keeps its memory in use for ever.
-   */
+  /** Takes away what was made here. */
   protected override beforeEnd(): void {
     this.#forgetExit?.();
     for (const name of this.#names) unlink(name, this.#kind);

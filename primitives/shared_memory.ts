@@ -72,6 +72,18 @@ function namesOf(kind: MemoryKind): NamedMemory {
   return kind === "spawn" && !isPortable() ? files : blocks[kind];
 }
 
+/**
+ * Takes the name of shared memory away without attaching to it: what a thread has
+ * attached to stays in use if the thread ends before it is collected.
+ *
+ * @param kind The start method it was made for.
+ * @param name Its name.
+ * @throws {Deno.errors.NotFound} If there is none of that name.
+ */
+export function unlinkNamed(kind: MemoryKind, name: string): void {
+  namesOf(kind).unlink(name);
+}
+
 /** Those that were not closed. */
 const forgotten = new FinalizationRegistry<Segment>((segment) => {
   segment.release();
