@@ -20,7 +20,7 @@ import {
 import type { ChunkResults } from "./_protocol.ts";
 import { called, Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { Job, Task } from "./_task.ts";
+import type { Body, Job, Task } from "./_task.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A function whose types have been checked at the door. */
@@ -191,13 +191,21 @@ export function mapJob<R>(
   // All is encoded before anything runs: either all can be sent, or none is.
   const encode = (from: number) =>
     encodeChunk(scheduler, items.slice(from, from + size), from);
-  const bodies: Uint8Array[] = [];
-  for (let i = 0; i < items.length; i += size) bodies.push(encode(i));
+  const bodies: Body[] = [];
+  try {
+    for (let i = 0; i < items.length; i += size) bodies.push(encode(i));
+  } catch (error) {
+    bodies.forEach(drop);
+    throw error;
+  }
   const job = new MapJob<R>(scheduler, options, items.length, bodies.length);
   const each = failFast ? EACH_FAIL_FAST : EACH;
   const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
   for (const [i, body] of bodies.entries()) {
-    if (job.result.ready()) break; // its signal was aborted
+    if (job.result.ready()) { // its signal was aborted
+      drop(body);
+      continue;
+    }
     const index = i * size;
     const task = scheduler.submit(
       isSpread ? eachSpread : each,
@@ -215,6 +223,11 @@ export function mapJob<R>(
   return job.result;
 }
 
+/** Frees arguments that nobody will be sent. */
+function drop(body: Body): void {
+  if (!(body instanceof Uint8Array)) body.free();
+}
+
 /**
  * Encodes the items of a chunk.
  *
@@ -227,7 +240,7 @@ export function encodeChunk(
   scheduler: Scheduler,
   chunk: readonly unknown[],
   index: number,
-): Uint8Array {
+): Body {
   try {
     return scheduler.encode(chunk, "items");
   } catch (error) {

@@ -19,6 +19,7 @@ import { log } from "../_log.ts";
 import type { Arena, Message } from "../memory/mod.ts";
 import { bindTo } from "../primitives/block.ts";
 import {
+  APART,
   C_CANCEL,
   C_ITEM,
   C_MEMORY_KIB,
@@ -34,6 +35,7 @@ import {
   sequenceOf,
   unframe,
 } from "./_protocol.ts";
+import type { Parcel } from "./_parcel.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";
 import type { WorkerState, WorkerStatistics } from "./statistics.ts";
 import type { Task } from "./_task.ts";
@@ -83,6 +85,8 @@ export class PoolWorker {
   readonly #arena: Arena;
   readonly #channel: Channel;
   readonly #knownFunctions = new Set<number>();
+  /** Arguments of tasks it has been stopped in. */
+  readonly #parcels: Parcel[] = [];
   readonly #startedMs = performance.now();
   #tasksLeft: number;
   #state: "open" | "leaving" | "stopping" = "open";
@@ -252,9 +256,11 @@ export class PoolWorker {
       definitions.tryPut(framed(DEFINE, 0, fn, 0, reference(fn)));
       this.#knownFunctions.add(fn);
     }
-    task.byteLength = body.byteLength;
+    const { parcel } = task;
+    const kind = parcel ? task.kind | APART : task.kind;
+    task.byteLength = parcel ? parcel.byteLength : body.byteLength;
     try {
-      orders.tryPut(framed(task.kind, sequence, fn, task.index, body));
+      orders.tryPut(framed(kind, sequence, fn, task.index, body));
     } finally {
       unframe();
     }
@@ -278,6 +284,17 @@ export class PoolWorker {
     const nowMs = performance.now();
     if (this.#hasBegun) this.#busyMs += nowMs - this.#changedMs;
     this.#changedMs = nowMs;
+  }
+
+  /**
+   * Forgets a task while the worker may still be at it, until it has ended.
+   *
+   * @param task The task.
+   */
+  disown(task: Task): void {
+    this.forget(task);
+    if (task.parcel) this.#parcels.push(task.parcel);
+    task.parcel = undefined;
   }
 
   /**
@@ -415,6 +432,7 @@ export class PoolWorker {
     this.#isFreed = true;
     clearTimeout(this.watch?.timer);
     clearTimeout(this.#endTimer);
+    for (const parcel of this.#parcels) parcel.free();
     this.#channel.free();
   }
 }

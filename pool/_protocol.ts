@@ -58,6 +58,12 @@ export const EACH_SPREAD_FAIL_FAST = 6;
 /** Do nothing more. */
 export const EXIT = 7;
 
+/**
+ * Added to an order whose arguments lie apart: what follows says where. See
+ * `_parcel.ts`.
+ */
+export const APART = 0x100;
+
 // The first word of an answer.
 /** The worker takes orders now. */
 export const READY = 1;

@@ -41,6 +41,7 @@ import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
 import { unpacked } from "./_failures.ts";
 import { OpenJobs } from "./_open_jobs.ts";
+import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";
 import {
@@ -57,7 +58,7 @@ import {
 import type { Thrown } from "./_protocol.ts";
 import type { PoolStatistics } from "./statistics.ts";
 import { Task } from "./_task.ts";
-import type { Job, TaskSettings } from "./_task.ts";
+import type { Body, Job, TaskSettings } from "./_task.ts";
 import { TaskQueue } from "./_task_queue.ts";
 import { watchTime } from "./_time_limits.ts";
 
@@ -278,7 +279,7 @@ export class Scheduler {
     if (known !== undefined) return known;
     const reference = refer(fn, "function");
     const number = ++this.#functionCount;
-    this.#functions.set(number, this.encode(reference, "function"));
+    this.#functions.set(number, gathered(this.message(reference, "function")));
     this.#functionNumbers.set(fn, number);
     return number;
   }
@@ -300,9 +301,19 @@ export class Scheduler {
     );
   }
 
-  /** The same, to keep. */
-  encode(value: unknown, root: string): Uint8Array {
-    return gathered(this.message(value, root));
+  /**
+   * The same, to keep: apart if it is big.
+   *
+   * @param value The value.
+   * @param root What to call it in an error.
+   * @throws {EncodingError} If it cannot be sent.
+   * @throws {RangeError} If there is not enough shared memory.
+   */
+  encode(value: unknown, root: string): Body {
+    const message = this.message(value, root);
+    return message.byteLength > PARCEL_BYTES
+      ? new Parcel(this.#arena, message)
+      : gathered(message);
   }
 
   /**
@@ -315,7 +326,7 @@ export class Scheduler {
    * @param count Number of items, 0 for a call.
    * @param settings How it is to be run.
    * @param job Who wants to know.
-   * @param body The arguments, encoded.
+   * @param body The arguments, encoded; big ones are put apart.
    * @param encodeAgain Encodes them once more, needed only if there are retries.
    */
   submit(
@@ -326,9 +337,14 @@ export class Scheduler {
     count: number,
     settings: TaskSettings,
     job: Job,
-    body: Message | Uint8Array,
-    encodeAgain?: () => Uint8Array,
+    body: Message | Body,
+    encodeAgain?: () => Body,
   ): Task {
+    const lasting = body instanceof Uint8Array || body instanceof Parcel
+      ? body
+      : body.byteLength > PARCEL_BYTES
+      ? new Parcel(this.#arena, body)
+      : undefined;
     this.#sequence = (this.#sequence + 1) & 0x7fff_ffff || 1;
     const task = new Task(
       this.#sequence,
@@ -346,11 +362,10 @@ export class Scheduler {
     if (settings.priority !== 0 && this.#prioritised++ === 0) this.#recallAll();
     // Straight into the ring if it can be: then the bytes are copied only once.
     const worker = this.#queue.size === 0 ? this.#idlest() : undefined;
-    if (worker) this.#give(worker, task, body);
-    else {
-      task.body = body instanceof Uint8Array ? body : kept(body);
-      this.#queue.push(task);
-    }
+    if (lasting) task.keep(lasting);
+    else if (!worker) task.keep(kept(body as Message));
+    if (worker) this.#give(worker, task, task.body ?? body as Message);
+    else this.#queue.push(task);
     this.#hire();
     this.#listenSoon();
     return task;
@@ -422,12 +437,12 @@ export class Scheduler {
   /** A worker has ended while it ran this task. */
   #onLoss(worker: PoolWorker, task: Task): void {
     worker.hasLost = true;
-    this.#crew.hasServed();
     if (task.isAbandoned) return this.#finish(task);
     if (task.retriesLeft > 0 && task.encodeAgain) {
       task.retriesLeft--;
       try {
-        task.body = task.encodeAgain();
+        task.dropParcel();
+        task.keep(task.encodeAgain());
         this.#queue.putBack([task]);
       } catch (error) {
         this.#settle(task, FAILURE, error);
@@ -627,7 +642,7 @@ export class Scheduler {
     for (const worker of this.#crew.workers) {
       clearTimeout(worker.watch?.timer);
       for (const task of [...worker.tasks.values()]) {
-        worker.forget(task);
+        worker.disown(task);
         tasks.add(task);
       }
     }
@@ -655,6 +670,7 @@ export class Scheduler {
     if (task.isSettled) return;
     task.isSettled = true;
     task.body = undefined;
+    task.dropParcel();
     clearTimeout(task.graceTimer);
     if (task.settings.priority !== 0) this.#prioritised--;
     if (--this.#outstanding > 0) return;
@@ -846,7 +862,7 @@ export class Scheduler {
     overrun: (worker: PoolWorker, task: Task): void => {
       const label = task.labelAt(Math.max(0, worker.item));
       const who = label === task.label ? "it" : label;
-      worker.forget(task);
+      worker.disown(task);
       // Only its end frees the processor.
       this.#stop(worker);
       this.#settle(

@@ -16,7 +16,11 @@
  *
  * @module
  */
+import type { Parcel } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
+
+/** Arguments, encoded: as they are, or apart if they are big. */
+export type Body = Uint8Array | Parcel;
 
 /** Whoever submitted a task and wants to know what it came to. */
 export interface Job {
@@ -60,6 +64,8 @@ export class Task {
   readonly job: Job;
   /** Its arguments, encoded, while no worker has them. */
   body: Uint8Array | undefined;
+  /** Where they lie if they are big, and what `body` says then is only where. */
+  parcel: Parcel | undefined;
   /** How many bytes they are. */
   byteLength = 0;
   /**
@@ -67,7 +73,7 @@ export class Task {
    * kept for that, because a handle of a shared object in them stands for one
    * reference, which whoever decodes them takes.
    */
-  readonly encodeAgain: (() => Uint8Array) | undefined;
+  readonly encodeAgain: (() => Body) | undefined;
   /** How often it may still be run again. */
   retriesLeft: number;
   /** Who has it, while somebody has. */
@@ -91,7 +97,7 @@ export class Task {
     count: number,
     settings: TaskSettings,
     job: Job,
-    encodeAgain: (() => Uint8Array) | undefined,
+    encodeAgain: (() => Body) | undefined,
   ) {
     this.sequence = sequence;
     this.kind = kind;
@@ -103,6 +109,26 @@ export class Task {
     this.job = job;
     this.encodeAgain = encodeAgain;
     this.retriesLeft = settings.retries;
+  }
+
+  /**
+   * Puts its arguments by until a worker gets them.
+   *
+   * @param body The arguments.
+   */
+  keep(body: Body): void {
+    this.dropParcel();
+    if (body instanceof Uint8Array) this.body = body;
+    else {
+      this.parcel = body;
+      this.body = body.place;
+    }
+  }
+
+  /** Frees what lies apart; no worker may be reading it. */
+  dropParcel(): void {
+    this.parcel?.free();
+    this.parcel = undefined;
   }
 
   /** What it is called in an error. */

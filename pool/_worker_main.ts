@@ -30,7 +30,9 @@ import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import "../primitives/mod.ts";
 import { fromMessage, toMessage } from "../primitives/wire.ts";
 import { packed, unsendable } from "./_failures.ts";
+import { openParcel } from "./_parcel.ts";
 import {
+  APART,
   C_CANCEL,
   C_ITEM,
   C_MEMORY_KIB,
@@ -273,11 +275,14 @@ class PoolWorkerMain {
     // Before anything is done with it: from here on a death is its death.
     Atomics.store(this.#control, C_ITEM, LOADING);
     Atomics.store(this.#control, C_RUNNING, this.#sequence);
-    this.#kind = kindOf(message);
+    const kind = kindOf(message);
+    this.#kind = kind & ~APART;
     this.#fn = functionOf(message);
     this.#index = indexOf(message);
     const { byteLength } = message;
-    if (byteLength > SCRATCH_BYTES) {
+    if (kind & APART) {
+      this.#body = openParcel(this.#arena, message.subarray(HEAD_BYTES));
+    } else if (byteLength > SCRATCH_BYTES) {
       this.#body = message.slice(HEAD_BYTES);
     } else {
       // Decoding keeps nothing of the bytes.

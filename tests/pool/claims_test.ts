@@ -11,6 +11,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import {
+  EncodingError,
   PoolTerminatedError,
   TimeoutError,
   WorkerLostError,
@@ -21,11 +22,15 @@ import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
+import * as copies from "../fixtures/pool_copies.ts";
 import { holdSlow } from "../fixtures/pool_held.ts";
+import { late } from "../fixtures/pool_late.ts";
 import * as work from "../fixtures/pool_targets.ts";
 
 /** An error has to be there after so long, even on a busy machine. */
 const SOON_MS = 5000;
+/** Bytes that stand out. */
+const BIG_BYTES = 16 * 2 ** 20;
 /** More than a pool of one worker stands without any of them having done something. */
 const LOSSES = 4;
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -148,6 +153,19 @@ contract(
   },
 );
 
+contract(
+  "POOL-31 what a task has registered for the end of its worker is done then",
+  async (ctx) => {
+    const ends = Mailbox.in<number>(ctx);
+    const pool = new ctx.Pool({ processes: 1, maxTasksPerChild: 1 });
+    const idents = await pool.map(work.tellAtExit, [ends, ends], 1);
+    pool.close();
+    await pool.join();
+
+    assertEquals(ends.drain(), idents);
+  },
+);
+
 // ---- workers with a limited life --------------------------------------------------
 
 contract(
@@ -211,6 +229,58 @@ contract(
     assertEquals(pool.statistics().stopped, 0);
   },
 );
+
+contract(
+  "cancel() of a task gives back at once what lies behind it",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    await pool.apply(work.blockAfterwards, [here, go]);
+    await here.reaches(1, "the idle worker takes nothing");
+    const first = pool.applyAsync(work.square, [1]);
+    const second = pool.applyAsync(work.square, [2]);
+
+    first.cancel();
+    await assertRejects(() => first.get(), DOMException);
+    go.set();
+    assertEquals(await second, 4);
+  },
+);
+
+contract("a task that waits is not run when it is cancelled", async (ctx) => {
+  await using pool = new ctx.Pool(1);
+  const here = SharedGate.in(ctx);
+  const go = SharedGate.in(ctx);
+  const calls = SharedGate.in(ctx);
+  // While priorities are about nothing is given ahead: all wait in the queue.
+  const blocker = pool.applyAsync(work.waitFor, [here, go], { priority: 1 });
+  await here.reaches(1, "the worker is busy");
+  const results = numbers(4).map((i) =>
+    pool.applyAsync(work.countedSquare, [i, calls])
+  );
+  assertEquals(pool.statistics().tasks.waiting, 4);
+
+  results[1]!.cancel();
+  results[2]!.cancel();
+  assertEquals(pool.statistics().tasks.waiting, 2);
+  go.set();
+  await blocker;
+  assertEquals(await Promise.all([results[0], results[3]]), [0, 9]);
+  assertEquals(calls.value, 2);
+});
+
+contract("PoolIterator.return() gives up what was begun", async (ctx) => {
+  await using pool = new ctx.Pool(1);
+  const here = SharedGate.in(ctx);
+  const it = pool.imap(work.waitInChunk, new Array(20).fill(here));
+  await here.reaches(1, "the first item runs");
+
+  await it.return();
+  assertEquals(await pool.apply(work.square, [3]), 9);
+  assertEquals(here.value, 1);
+  assertEquals(pool.statistics().stopped, 0);
+});
 
 contract("currentTask() is that of the running task only", async (ctx) => {
   await using pool = new ctx.Pool(1);
@@ -294,6 +364,31 @@ contract("map() throws the first failure to arrive", async (ctx) => {
   await assertRejects(() => result.get(), RangeError, "item 1");
 });
 
+contract(
+  "timeout does not count while the task's module is being loaded",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+
+    assertEquals(await pool.apply(late, [5], { timeout: 100 }), 5);
+  },
+);
+
+contract(
+  "timeout holds for what lies behind tasks without one",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const first = pool.applyAsync(work.waitFor, [here, go]);
+    const burning = pool.applyAsync(work.burn, [here], { timeout: 100 });
+    await here.reaches(1, "the first runs, the other lies in the ring");
+
+    go.set();
+    await first;
+    await assertRejects(() => burning.get(), TimeoutError);
+  },
+);
+
 contract("with a time limit each item is a task of its own", async (ctx) => {
   await using pool = new ctx.Pool(1);
 
@@ -335,5 +430,108 @@ contract(
     assertEquals(long.ready(), false);
     go.set();
     assertEquals(await long, 7);
+  },
+);
+
+// ---- big arguments ------------------------------------------------------------------
+
+contract(
+  "a big argument is copied to shared memory once, and out of it once",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const big = new Uint8Array(BIG_BYTES);
+    const most = 1.1 * BIG_BYTES;
+
+    const submits = {
+      "a call": () => pool.apply(copies.copiedBytes, [big]),
+      "an iterator": async () => {
+        const { value } = await pool.imap(copies.copiedBytes, [big]).next();
+        return value!;
+      },
+      "a map": async () => (await pool.map(copies.copiedBytes, [big]))[0]!,
+    };
+    for (const [what, submit] of Object.entries(submits)) {
+      await pool.apply(copies.watchCopies);
+      copies.watchCopies();
+      const there = await submit();
+      const sent = copies.copiedBytes();
+      copies.stopWatching();
+      assert(sent <= most, `${what} copied ${sent} bytes to send them`);
+      assert(there <= most, `${what} copied ${there} bytes to receive them`);
+    }
+    // The same if it has to wait in the queue, where it may be moved about.
+    await pool.apply(copies.watchCopies);
+    const blocker = pool.applyAsync(work.waitFor, [here, go]);
+    await here.reaches(1, "the worker is busy");
+    copies.watchCopies();
+    const waiting = pool.applyAsync(copies.copiedBytes, [big]);
+    const urgent = pool.applyAsync(work.square, [2], { priority: 1 });
+    go.set();
+    await blocker;
+    assertEquals(await urgent, 4);
+    const there = await waiting;
+    const sent = copies.copiedBytes();
+    copies.stopWatching();
+    assert(sent <= most && there <= most, `${sent} and ${there} bytes`);
+    assert(sent >= BIG_BYTES, "copies are not counted");
+  },
+);
+
+contract(
+  "big arguments leave nothing behind, whatever becomes of their task",
+  async (ctx) => {
+    const pool = new ctx.Pool(1);
+    const big = new Uint8Array(2 ** 20).fill(7);
+    const bigs = new Array(4).fill(big);
+    const expected = new Array(4).fill(big.length);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+
+    // Done, by a call, a map and an iterator.
+    assertEquals(await pool.apply(work.identity, [big]), big);
+    assertEquals(await pool.map(work.lengthOf, bigs, 1), expected);
+    assertEquals(
+      await Array.fromAsync(pool.imap(work.lengthOf, bigs)),
+      expected,
+    );
+    // Refused: a later item cannot be sent, or nobody wants it any more.
+    await assertRejects(
+      () => pool.map(work.identity<unknown>, [big, big, () => {}], 1),
+      EncodingError,
+      "items[2]",
+    );
+    await assertRejects(
+      () => pool.map(work.lengthOf, bigs, { signal: AbortSignal.abort() }),
+      DOMException,
+    );
+    // Given up before it began, from the queue and from the ring.
+    const blocker = pool.applyAsync(work.waitFor, [here, go]);
+    await here.reaches(1, "the worker is busy");
+    const waiting = bigs.map((big) => pool.applyAsync(work.lengthOf, [big]));
+    for (const result of waiting) result.cancel();
+    go.set();
+    await blocker;
+    // Run again, and taken from the one who does so too slowly.
+    const tries = SharedGate.in(ctx);
+    assertEquals(
+      await pool.apply(work.exitOnceWith, [tries, big], { retries: 1 }),
+      big.length,
+    );
+    await assertRejects(
+      () => pool.apply(work.burnWith, [here, big], { timeout: 100 }),
+      TimeoutError,
+    );
+    // Lost, running and waiting, with the pool.
+    here.set(0);
+    const burning = pool.applyAsync(work.burnWith, [here, big]);
+    const behind = pool.mapAsync(work.lengthOf, bigs, 1);
+    await here.reaches(1, "it burns");
+    await pool.terminate();
+    for (const result of [burning, behind]) {
+      await assertRejects(() => Promise.resolve(result), PoolTerminatedError);
+    }
+    // The harness counts the blocks of shared memory.
   },
 );

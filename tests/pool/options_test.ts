@@ -422,8 +422,11 @@ contract(
   async (ctx) => {
     const pool = new ctx.Pool(1);
     await pool.apply(work.leaveTimer);
+    const start = performance.now();
     pool.close();
     await pool.join();
+    // It has ended by itself: one that does not is stopped after ten seconds.
+    assert(performance.now() - start < 8000);
   },
 );
 

@@ -385,6 +385,7 @@ contract(
     assertMatch(remote.message, /task "throwRich" failed in \w+-1: TypeError/);
     assertInstanceOf(remote.cause, RangeError);
     assertMatch(Deno.inspect(error), /pool_targets\.ts/);
+    assertEquals(Object.keys(error).sort(), ["code", "detail"]);
     // The same with the item of a map, in the middle of its chunk.
     const ofMap = await assertRejects(
       () => pool.map(work.throwAtThree, numbers(5), 5),
@@ -699,10 +700,20 @@ contract(
     const said: unknown[] = [];
 
     const result = pool.applyAsync(work.square, [10], {
-      callback: (value) => said.push(`${value + 1} In show`),
+      callback: (value) => {
+        said.push(`${value + 1} In show`, result.ready());
+      },
     });
     said.push(await result.get());
-    assertEquals(said, ["101 In show", 100]);
+    assertEquals(said, ["101 In show", false, 100]);
+    said.length = 0;
+    const failing = pool.applyAsync(work.toInt, ["x"], {
+      errorCallback: () => {
+        said.push(failing.ready());
+      },
+    });
+    await failing.wait();
+    assertEquals(said, [false]);
   },
 );
 
