@@ -40,6 +40,7 @@ import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import {
+  dieAtWrite,
   FATES,
   misfortuneAtStart,
   misfortuneLater,
@@ -59,6 +60,9 @@ const OTHERS = 10;
 const MEMORY_LIMIT_MB = 64;
 /** How long a task that loops may run. */
 const TIMEOUT_MS = 200;
+
+/** After how many writes a worker is killed at most: it does its tasks in fewer. */
+const MOST_WRITES = 200;
 
 /** The points of a task's life. */
 type Point = "taking" | "running" | "returning";
@@ -221,4 +225,45 @@ for (const fate of FATES) {
     assertEquals(await pool.apply(plain, [3]), 3);
     assertEquals(pool.statistics().lost, 1);
   });
+}
+
+// A thread cannot be killed between two of its own steps: only by another thread,
+// which would have to know where it is.
+for (const first of [1, 2]) {
+  contract(
+    `crash sweep: a process that dies at any of its writes costs one task at most, part ${first}`,
+    async (ctx) => {
+      await using pool = new ctx.Pool(1);
+      const expected = ["armed", 1, [2, 3], 4];
+      const losses = new Set<number>();
+      for (let count = first;; count += 2) {
+        assert(count < MOST_WRITES, "it never comes to an end");
+        const before = pool.statistics().lost;
+        const outcomes = await Promise.allSettled<unknown>([
+          pool.applyAsync(dieAtWrite, [count]),
+          pool.applyAsync(plain, [1]),
+          pool.mapAsync(plain, [2, 3], 2),
+        ]);
+        // And one more when the worker has nothing to do.
+        outcomes.push(...await Promise.allSettled([pool.apply(plain, [4])]));
+        if (pool.statistics().lost === before) break; // it has done all of them
+
+        const message = `killed after ${count} writes: ${
+          Deno.inspect(outcomes)
+        }`;
+        const lost = outcomes.filter(({ status }) => status === "rejected");
+        assert(lost.length <= 1, message);
+        for (const [i, outcome] of outcomes.entries()) {
+          if (outcome.status === "rejected") {
+            assertInstanceOf(outcome.reason, WorkerLostError, message);
+            losses.add(i);
+          } else assertEquals(outcome.value, expected[i], message);
+        }
+        assertEquals(await pool.apply(plain, [5]), 5);
+      }
+      // It has been killed before, in and after each of them.
+      assertEquals(losses, new Set([0, 1, 2, 3]));
+    },
+    { methods: ["spawn"] },
+  );
 }
