@@ -8,14 +8,17 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
 } from "@std/assert";
 import {
   EncodingError,
   PoolTerminatedError,
+  RemoteError,
   TimeoutError,
   WorkerLostError,
 } from "../../errors.ts";
+import { setSink } from "../../_log.ts";
 import "../../mod.ts";
 import type { Progress } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
@@ -430,6 +433,103 @@ contract(
     assertEquals(long.ready(), false);
     go.set();
     assertEquals(await long, 7);
+  },
+);
+
+contract(
+  "whatever a task throws is its own outcome, and no other's",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const outcome = (target: typeof work.throwOddity, name: string) =>
+      pool.apply(target as (name: string) => unknown, [name]).then(
+        () => assert(false, "it did not throw"),
+        (error) => error,
+      );
+
+    for (const target of [work.throwOddity, work.throwOddityLater]) {
+      const throwing = target as typeof work.throwOddity;
+      assertEquals(await outcome(throwing, "null"), null);
+      assertEquals(await outcome(throwing, "undefined"), undefined);
+      assertEquals(await outcome(throwing, "text"), "just text");
+      assertEquals(await outcome(throwing, "plain"), {
+        then: 1,
+        toString: null,
+      });
+      for (
+        const [name, kind, message] of [
+          ["symbol", RemoteError, /Symbol\(.?a sign.?\)/],
+          ["frozen", RangeError, /^frozen$/],
+          ["aggregate", AggregateError, /^many$/],
+          ["dom", DOMException, /^not here$/],
+          ["circular", RangeError, /^circular$/],
+          ["getter", RangeError, /^$/],
+          ["deno", Deno.errors.NotFound, /no.such.file/],
+        ] as const
+      ) {
+        const error = await outcome(throwing, name);
+        assertInstanceOf(error, kind as ErrorConstructor, name);
+        assertMatch(error.message, message);
+        if (kind !== RemoteError) assertInstanceOf(error.cause, RemoteError);
+      }
+    }
+    assertEquals(await pool.apply(work.square, [3]), 9);
+    assertEquals(pool.statistics().lost, 0);
+  },
+);
+
+contract(
+  "iterators can be each other's source, in one pool",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+
+    const second = pool.imap(work.square, numbers(100), 3);
+    const fourth = pool.imap(work.square, second, 7);
+    assertEquals(
+      await Array.fromAsync(fourth),
+      numbers(100).map((i) => i ** 4),
+    );
+    // And end with each other.
+    const endless = (function* () {
+      for (let i = 0;; i++) yield i;
+    })();
+    const inner = pool.imap(work.square, endless);
+    for await (const value of pool.imap(work.square, inner)) {
+      if (value > 1000) break;
+    }
+    assertEquals(endless.next().done, true);
+  },
+);
+
+contract(
+  "LESSON-23 what a block leaves undone is said in the log",
+  async (ctx) => {
+    const warnings: string[] = [];
+    const former = setSink({
+      write: (severity, message) => {
+        if (severity !== "warn") return;
+        warnings.push(typeof message === "string" ? message : message());
+      },
+      getState: () => ({ level: 0, toStderr: false }),
+      setState: () => {},
+    });
+    try {
+      const here = SharedGate.in(ctx);
+      {
+        await using pool = new ctx.Pool(1);
+        const results = [1, 2].map(() => pool.applyAsync(work.stay, [here]));
+        await here.reaches(1, "one runs");
+        assertEquals(results.length, 2);
+      }
+      assertMatch(warnings.join(), /with 2 tasks that are not done/);
+      warnings.length = 0;
+      {
+        await using pool = new ctx.Pool(1);
+        await pool.apply(work.square, [2]);
+      }
+      assertEquals(warnings, []);
+    } finally {
+      setSink(former);
+    }
   },
 );
 

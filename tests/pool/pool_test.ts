@@ -120,7 +120,7 @@ contract(
 );
 
 contract(
-  "POOL-07 Pool.map() refuses items that cannot be sent",
+  "POOL-07 LESSON-19 Pool.map() refuses items that cannot be sent",
   async (ctx) => {
     await using pool = new ctx.Pool(2);
     const items = numbers(10).map(() => ({
@@ -412,7 +412,7 @@ contract("POOL-21 an error keeps its class", async (ctx) => {
 });
 
 contract(
-  "POOL-22 Pool.map() fails when all has been done, with large errors",
+  "POOL-22 LESSON-18 Pool.map() fails when all has been done, with large errors",
   async (ctx) => {
     const pool = new ctx.Pool(2);
     const ended = SharedGate.in(ctx);
@@ -430,20 +430,23 @@ contract(
   },
 );
 
-contract("POOL-23 arguments and results are not held", async (ctx) => {
-  await using pool = new ctx.Pool(2);
-  const references = await (async () => {
-    const items = numbers(10).map((id) => ({ id }));
-    const results = await pool.map(work.identity, items);
-    await Array.fromAsync(pool.imap(work.identity, items));
-    return [...items, ...results].map((item) => new WeakRef<object>(item));
-  })();
+contract(
+  "POOL-23 LESSON-22 arguments and results are not held",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    const references = await (async () => {
+      const items = numbers(10).map((id) => ({ id }));
+      const results = await pool.map(work.identity, items);
+      await Array.fromAsync(pool.imap(work.identity, items));
+      return [...items, ...results].map((item) => new WeakRef<object>(item));
+    })();
 
-  await until(() => {
-    collectGarbage();
-    return references.every((reference) => !reference.deref());
-  }, "arguments and results are collected");
-});
+    await until(() => {
+      collectGarbage();
+      return references.every((reference) => !reference.deref());
+    }, "arguments and results are collected");
+  },
+);
 
 contract(
   "POOL-24 a pool that is not running says so in a block, too",
@@ -537,7 +540,7 @@ contract("POOL-26 errorCallback gets the error", async (ctx) => {
 });
 
 contract(
-  "POOL-27 a result that cannot be sent is its task's error",
+  "POOL-27 LESSON-19 a result that cannot be sent is its task's error",
   async (ctx) => {
     const pool = new ctx.Pool(2);
     const called: unknown[] = [];
@@ -563,29 +566,32 @@ contract(
   },
 );
 
-contract("POOL-28 workers with maxTasksPerChild are replaced", async (ctx) => {
-  const pool = new ctx.Pool({ processes: 3, maxTasksPerChild: 10 });
-  const before = pool.statistics().workers.map(({ ident }) => ident);
+contract(
+  "POOL-28 LESSON-21 workers with maxTasksPerChild are replaced",
+  async (ctx) => {
+    const pool = new ctx.Pool({ processes: 3, maxTasksPerChild: 10 });
+    const before = pool.statistics().workers.map(({ ident }) => ident);
 
-  const results = numbers(MANY).map((i) => pool.applyAsync(work.square, [i]));
-  for (const [i, result] of results.entries()) {
-    assertEquals(await result, i * i);
-  }
-  await until(
-    () => pool.statistics().started >= 10,
-    "all used workers have been replaced",
-  );
-  const after = pool.statistics().workers.map(({ ident }) => ident);
-  assertEquals(after.filter((ident) => ident === null), []);
-  for (const ident of before) assert(!after.includes(ident));
-  pool.close();
-  await pool.join();
-  // At most nine tasks of each of three workers are not a full number.
-  assert(pool.statistics().recycled >= (MANY - 27) / 10);
-});
+    const results = numbers(MANY).map((i) => pool.applyAsync(work.square, [i]));
+    for (const [i, result] of results.entries()) {
+      assertEquals(await result, i * i);
+    }
+    await until(
+      () => pool.statistics().started >= 10,
+      "all used workers have been replaced",
+    );
+    const after = pool.statistics().workers.map(({ ident }) => ident);
+    assertEquals(after.filter((ident) => ident === null), []);
+    for (const ident of before) assert(!after.includes(ident));
+    pool.close();
+    await pool.join();
+    // At most nine tasks of each of three workers are not a full number.
+    assert(pool.statistics().recycled >= (MANY - 27) / 10);
+  },
+);
 
 contract(
-  "POOL-29 workers are replaced after close() while work remains",
+  "POOL-29 LESSON-21 workers are replaced after close() while work remains",
   async (ctx) => {
     const pool = new ctx.Pool({ processes: 3, maxTasksPerChild: 1 });
     const results = numbers(6).map((i) =>
@@ -648,7 +654,7 @@ contract(
 );
 
 contract(
-  "POOL-33 a start that fails ends the workers started before",
+  "POOL-33 LESSON-21 a start that fails ends the workers started before",
   async (ctx) => {
     let starts = 0;
     const failing = <C extends new (...args: never[]) => object>(Base: C): C =>
@@ -680,7 +686,7 @@ contract(
 );
 
 contract(
-  "POOL-X1 SEED-13 a worker is replaced after its tasks: A A B B C",
+  "POOL-X1 SEED-13 LESSON-21 a worker is replaced after its tasks: A A B B C",
   async (ctx) => {
     const pool = new ctx.Pool({ processes: 1, maxTasksPerChild: 2 });
     const results = numbers(5).map(() => pool.applyAsync(work.whoAmI));
