@@ -6,6 +6,7 @@
  */
 import {
   assert,
+  assertAlmostEquals,
   assertEquals,
   assertInstanceOf,
   assertMatch,
@@ -25,6 +26,7 @@ import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
+import { processEntry } from "../_support/proc.ts";
 import * as copies from "../fixtures/pool_copies.ts";
 import { holdSlow } from "../fixtures/pool_held.ts";
 import { late } from "../fixtures/pool_late.ts";
@@ -36,6 +38,8 @@ const SOON_MS = 5000;
 const BIG_BYTES = 16 * 2 ** 20;
 /** More than a pool of one worker stands without any of them having done something. */
 const LOSSES = 4;
+/** A process that has nothing to do is quiet after so long. */
+const QUIET_WITHIN_MS = 15_000;
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 // ---- the crash-loop guard ---------------------------------------------------------
@@ -368,6 +372,31 @@ contract("map() throws the first failure to arrive", async (ctx) => {
 });
 
 contract(
+  "timeout frees the processor that a thread has used",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    await assertRejects(
+      () => pool.apply(work.burn, [here], { timeout: 100 }),
+      TimeoutError,
+    );
+    assertEquals(await pool.apply(work.square, [3]), 9);
+
+    // Threads have the time of this process: with one that burns it is never quiet.
+    const ticks = () => processEntry(Deno.pid)!.ticks;
+    const deadline = performance.now() + QUIET_WITHIN_MS;
+    let used = Infinity;
+    while (used > 3) {
+      assert(performance.now() < deadline, `it uses ${used} ticks in 200 ms`);
+      const before = ticks();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      used = ticks() - before;
+    }
+  },
+  { methods: ["worker"] },
+);
+
+contract(
   "timeout does not count while the task's module is being loaded",
   async (ctx) => {
     await using pool = new ctx.Pool(1);
@@ -410,8 +439,11 @@ contract("onProgress is not called for every item", async (ctx) => {
   });
   const most = (performance.now() - start) / 100 + 2;
   assert(reports.length <= most, `it was called ${reports.length} times`);
-  for (const [i, { done }] of reports.entries()) {
+  for (const [i, { done, failed, total, rate, etaMs }] of reports.entries()) {
     if (i > 0) assert(done > reports[i - 1]!.done);
+    assertEquals([failed, total], [0, 2000]);
+    // As long as it would take at the rate so far.
+    assertAlmostEquals(etaMs!, (2000 - done) / rate * 1000, 1e-6);
   }
   assertEquals(reports.at(-1)!.done, 2000);
 });

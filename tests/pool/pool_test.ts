@@ -805,14 +805,16 @@ contract(
   "POOL-X4 PoolIterator.next() gives up in time, and loses nothing",
   async (ctx) => {
     await using pool = new ctx.Pool(1);
-    for (const chunkSize of [1, 3]) {
+    const cases = [1, 2, 3, 10].flatMap((chunkSize) =>
+      (["imap", "imapUnordered"] as const).map((method) =>
+        [chunkSize, method] as const
+      )
+    );
+    for (const [chunkSize, method] of cases) {
       const here = SharedGate.in(ctx);
       const go = SharedGate.in(ctx);
-      const it = pool.imap(
-        work.waitAtZero,
-        numbers(3).map((i) => ({ here, go, i })),
-        { chunkSize },
-      );
+      const items = numbers(3).map((i) => ({ here, go, i }));
+      const it = pool[method](work.waitAtZero, items, { chunkSize });
       await here.reaches(1, "the first runs");
       await assertRejects(() => it.next({ timeout: 0 }), TimeoutError);
       await assertRejects(() => it.next({ timeout: 20 }), TimeoutError);
