@@ -157,18 +157,20 @@ function createIn<T>(
     const fd = mkostemp(passing, platform.O_CLOEXEC);
     if (fd < 0) break;
     try {
-      if (flock(fd, LOCK_SHARED | LOCK_NO_WAIT) !== 0) continue;
-      const file = freshName(place);
-      const finish = prepare(file, fd);
-      if (link(passing, cString(pathOf(file))) === 0) {
-        unlink(passing);
-        return finish();
+      if (flock(fd, LOCK_SHARED | LOCK_NO_WAIT) === 0) {
+        const file = freshName(place);
+        const finish = prepare(file, fd);
+        if (link(passing, cString(pathOf(file))) === 0) {
+          unlink(passing);
+          return finish();
+        }
       }
     } catch (error) {
       unlink(passing);
       close(fd);
       throw error;
     }
+    // Somebody who sweeps was faster, or has the name.
     unlink(passing);
     close(fd);
   }

@@ -39,7 +39,8 @@ const DROPPED_LOCKS = 100_000;
 /** What a heap may grow by and not shrink again. */
 const MARGIN_BYTES = 48 * 1024 * 1024;
 
-const SHARES = { sharesObjects: true };
+/** Up to 32 children each: on a busy machine they need longer to start. */
+const SHARES = { sharesObjects: true, limitMs: 300_000 };
 
 for (
   const [how, target] of [
@@ -149,7 +150,11 @@ class Crowd {
   /** Waits until some have done their work. */
   async ends(from: number, to: number): Promise<void> {
     const some = this.#members.slice(from, to);
-    await until(() => some.every((one) => !one.isAlive()), "all are done");
+    await until(
+      () => some.every((one) => !one.isAlive()),
+      "all are done",
+      SHARES.limitMs,
+    );
     await assertAllSucceed(some);
   }
 }
