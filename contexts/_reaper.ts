@@ -75,7 +75,9 @@ export function watch(arena: Arena, token: number, pid: number): () => void {
 export function reap(arena: Arena, token: number): void {
   const { participants } = arena;
   const pid = pidOf(arena, token);
-  const heirs = participants.alive().filter((other) =>
+  // Those that have ended as well: under load this is heard long after the death,
+  // and an orphan may have seen it, and have left, in the meantime.
+  const heirs = participants.unburied().filter((other) =>
     participants.load(other, S_PARENT) === token
   );
   dropBirth(arena, token);

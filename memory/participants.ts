@@ -163,6 +163,8 @@ export class Participants {
     if (!this.isCurrent(token)) return;
     const state = slotWord(slotOf(token)) + at.S_STATE;
     if (Atomics.load(this.#words, state) === at.SLOT_LEFT) {
+      // Nobody has to look after it any more.
+      this.#store(token, at.S_PARENT, 0);
       Atomics.store(this.#words, state, at.SLOT_KEPT);
       this.settle(token);
     } else this.#free(token);
@@ -280,17 +282,18 @@ export class Participants {
   }
 
   /**
-   * The tokens of all that run or are about to.
+   * The tokens of all who have not been buried: who run, are about to, or have
+   * ended and nobody has seen to it yet.
    *
    * @returns Their tokens, by slot.
    */
-  alive(): number[] {
+  unburied(): number[] {
     const tokens: number[] = [];
     const used = Atomics.load(this.#words, at.H_SLOTS_USED);
     for (let slot = 0; slot < used; slot++) {
       const base = slotWord(slot);
       const state = Atomics.load(this.#words, base + at.S_STATE);
-      if (state !== at.SLOT_ALIVE && state !== at.SLOT_RESERVED) continue;
+      if (state === at.SLOT_FREE || state === at.SLOT_KEPT) continue;
       const generation = Atomics.load(this.#words, base + at.S_GENERATION);
       tokens.push((generation << at.TOKEN_SLOT_BITS) | slot);
     }

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { arenaFor, S_PID } from "../../memory/mod.ts";
 import { Client } from "../../network/mod.ts";
 import type { Address } from "../../network/mod.ts";
 import { contract, once } from "../_support/contract.ts";
-import { until } from "../_support/gate.ts";
+import { until, untilSync } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
@@ -29,6 +30,7 @@ import {
   setExitCode,
   signalParent,
   startAndReport,
+  startMourner,
   startOrphan,
   stay,
 } from "../fixtures/targets.ts";
@@ -54,6 +56,34 @@ contract(
   },
   { methods: ["spawn"] },
 );
+
+for (const fails of [false, true]) {
+  contract(
+    `LESSON-10 an orphan that ends before its parent is buried leaves nothing${
+      fails ? ", failing" : ""
+    }`,
+    async (ctx) => {
+      const here = SharedGate.in(ctx);
+      const process = new ctx.Process({
+        target: startMourner,
+        args: [here, fails],
+      });
+      process.start();
+      await here.reaches(1, "the grandchild runs");
+      const { memory, participants } = arenaFor("spawn");
+      const orphan = participants.unburied().at(-1)!;
+      process.kill();
+      // From here on this thread hears of nothing, as if it were very busy.
+      here.reachesSync(2, "the grandchild has seen its parent die");
+      const pid = participants.load(orphan, S_PID);
+      assert(pid !== process.pid && pid !== Deno.pid);
+      untilSync(() => memory.hasEnded(pid), "the grandchild ends");
+      await process.join();
+      // What is left is looked for after each test.
+    },
+    { methods: ["spawn"] },
+  );
+}
 
 contract(
   "PROC-18 children share no files with their siblings",

@@ -16,14 +16,14 @@ eachKind(
     assertEquals(participants.standing(token), "alive");
     assertEquals(participants.isStopped(token), false);
     assertEquals(participants.load(token, S_PARENT), arena.me);
-    assertEquals(participants.alive(), [arena.me, token]);
+    assertEquals(participants.unburied(), [arena.me, token]);
     participants.enter(token, arena.kind === "spawn" ? Deno.pid : 0);
     assertEquals(participants.standing(token), "alive");
     assertEquals(participants.isStopped(token), false);
     arena.bury(token);
     assertEquals(participants.standing(token), "dead");
     assertEquals(participants.isStopped(token), true);
-    assertEquals(participants.alive(), [arena.me]);
+    assertEquals(participants.unburied(), [arena.me]);
   },
 );
 
