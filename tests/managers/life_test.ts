@@ -9,7 +9,7 @@ import {
 } from "../../mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { isRunning } from "../_support/proc.ts";
-import { SyncManager } from "../../mod.ts";
+import { getContext, SyncManager } from "../../mod.ts";
 import { busyManagerOf } from "../fixtures/manager_busy.ts";
 import {
   fill,
@@ -277,3 +277,47 @@ contract(
     assert(await burning instanceof EofError);
   },
 );
+
+contract(
+  "LESSON-40 the key is in nothing that is shown, sent on or thrown",
+  async (ctx) => {
+    const key = crypto.getRandomValues(new Uint8Array(32));
+    const hex = key.toHex();
+    const asList = key.join(", ");
+    await using manager = await ctx.Manager({ authkey: key });
+    const list = await manager.list([1]);
+    const shown = [manager, list, manager.process].flatMap((thing) => [
+      Deno.inspect(thing, { showHidden: true, depth: 20 }),
+      String(thing),
+      JSON.stringify(thing),
+    ]);
+    const wrong = new ctx.SyncManager({
+      address: manager.address,
+      authkey: KEY,
+    });
+    const error = await wrong.connect().catch((error) => error);
+    shown.push(Deno.inspect(error, { depth: 20 }), await manager.debugInfo());
+    if (ctx.getStartMethod() === "spawn") {
+      const { pid } = manager.process!;
+      for (const name of ["cmdline", "environ"]) {
+        shown.push(Deno.readTextFileSync(`/proc/${pid}/${name}`));
+      }
+    }
+    for (const text of shown) {
+      assert(!text.includes(hex) && !text.includes(asList), text);
+    }
+  },
+);
+
+for (
+  const [mine, theirs] of [["spawn", "worker"], ["worker", "spawn"]] as const
+) {
+  once(`a manager of "${mine}" is used by a child of "${theirs}"`, async () => {
+    await using manager = await getContext(mine).Manager();
+    const dict = await manager.dict();
+    const list = await manager.list([0, 1, 2]);
+    await inChild(getContext(theirs), fill, dict, list);
+    assertEquals(await list.copy(), [2, 1, 0]);
+    assertEquals(await dict.size(), 3);
+  });
+}

@@ -2,6 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { once } from "../_support/contract.ts";
 import { CONFIG, runProgram } from "../_support/program.ts";
 
+/** Makes a program take the path of a compiled one. */
+const FORCE = JSON.stringify(
+  import.meta.resolve("../fixtures/force_standalone.ts"),
+);
 const FRONT_DOOR = JSON.stringify(import.meta.resolve("../../mod.ts"));
 
 for (const method of ["spawn", "worker"]) {
@@ -125,3 +129,40 @@ once("importing the package asks for no permission", async () => {
   );
   assertEquals([code, stdout, stderr], [0, "SyncManager\n", ""]);
 });
+
+for (const method of ["spawn", "worker"]) {
+  once(
+    `a program that takes the path of a compiled one has managers (${method})`,
+    async () => {
+      const end = await runProgram(
+        `
+        import ${FORCE};
+        import { getContext } from ${FRONT_DOOR};
+        export class Counter {
+          #n = 0;
+          add(n) { return this.#n += n; }
+        }
+        export async function use(counter, list) {
+          await counter.add(2);
+          await list.append(await counter.add(3));
+        }
+        if (import.meta.main) {
+          const ctx = getContext("${method}");
+          class M extends ctx.SyncManager {}
+          M.register("Counter", { callable: Counter });
+          await using m = new M();
+          await m.start();
+          const list = await m.list([1]);
+          const counter = await m.create("Counter");
+          const process = new ctx.Process({ target: use, args: [counter, list] });
+          process.start();
+          await process.join();
+          console.log(process.exitCode, await list.copy());
+        }
+      `,
+        { config: CONFIG },
+      );
+      assertEquals([end.code, end.stdout, end.stderr], [0, "0 [ 1, 5 ]\n", ""]);
+    },
+  );
+}
