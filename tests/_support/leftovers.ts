@@ -12,7 +12,7 @@ import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
 import { collectGarbage } from "./garbage.ts";
-import { describeProcess, processes } from "./proc.ts";
+import { childThreads, describeProcess, processes } from "./proc.ts";
 
 const KINDS: readonly MemoryKind[] = ["spawn", "worker"];
 
@@ -40,6 +40,8 @@ let hasGarbage = false;
 export interface Inventory {
   /** Blocks in use, by arena, if they count. */
   readonly blocks: readonly number[] | undefined;
+  /** Threads of children, as the system counts them. */
+  readonly threads: number;
   /** Names in the folder of POSIX shared memory. */
   readonly sharedFiles: ReadonlySet<string>;
 }
@@ -54,6 +56,7 @@ export function inventory(
   hasGarbage = !countsBlocks;
   return {
     blocks: countsBlocks ? arenas.map(({ heap }) => heap.blocks) : undefined,
+    threads: childThreads().length,
     sharedFiles: new Set(namesIn(SHARED_FILES)),
   };
 }
@@ -80,6 +83,9 @@ export function leftovers(before: Inventory): string[] {
   }
   const children = processes(({ ppid }) => ppid === Deno.pid);
   left.push(...children.map(describeProcess));
+  // One that burns on after its end has been told is no child any more.
+  const threads = childThreads().length - before.threads;
+  if (threads > 0) left.push(`${threads} threads that have not ended`);
   left.push(...namesIn(TEMP_DIR).map((name) => `temporary file ${name}`));
   for (const name of namesIn(SHARED_FILES)) {
     // Others on this machine make files there too: ours carry our process id.

@@ -57,6 +57,24 @@ export function processes(
   return found;
 }
 
+/**
+ * Ids of the threads of this process that are children, as the system knows them:
+ * one that burns on after its end has been told is still among them.
+ */
+export function childThreads(): number[] {
+  const threads: number[] = [];
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    try {
+      const called = Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
+      // What Deno calls the threads of its workers.
+      if (called.startsWith("worker-")) threads.push(Number(name));
+    } catch {
+      // It has ended between the two reads.
+    }
+  }
+  return threads;
+}
+
 /** Whether a process runs; one that has only not been asked for does not. */
 export function isRunning(pid: number): boolean {
   const state = processEntry(pid)?.state;

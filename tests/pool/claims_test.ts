@@ -26,7 +26,7 @@ import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
-import { processEntry } from "../_support/proc.ts";
+import { childThreads } from "../_support/proc.ts";
 import * as copies from "../fixtures/pool_copies.ts";
 import { holdSlow } from "../fixtures/pool_held.ts";
 import { late } from "../fixtures/pool_late.ts";
@@ -38,8 +38,6 @@ const SOON_MS = 5000;
 const BIG_BYTES = 16 * 2 ** 20;
 /** More than a pool of one worker stands without any of them having done something. */
 const LOSSES = 4;
-/** A process that has nothing to do is quiet after so long. */
-const QUIET_WITHIN_MS = 15_000;
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 // ---- the crash-loop guard ---------------------------------------------------------
@@ -374,6 +372,7 @@ contract("map() throws the first failure to arrive", async (ctx) => {
 contract(
   "timeout frees the processor that a thread has used",
   async (ctx) => {
+    const before = childThreads().length;
     await using pool = new ctx.Pool(1);
     const here = SharedGate.in(ctx);
     await assertRejects(
@@ -382,16 +381,11 @@ contract(
     );
     assertEquals(await pool.apply(work.square, [3]), 9);
 
-    // Threads have the time of this process: with one that burns it is never quiet.
-    const ticks = () => processEntry(Deno.pid)!.ticks;
-    const deadline = performance.now() + QUIET_WITHIN_MS;
-    let used = Infinity;
-    while (used > 3) {
-      assert(performance.now() < deadline, `it uses ${used} ticks in 200 ms`);
-      const before = ticks();
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      used = ticks() - before;
-    }
+    // The system has one thread less: the one that took its place is there.
+    await until(
+      () => childThreads().length === before + 1,
+      () => `the thread that burns ends: ${childThreads()}`,
+    );
   },
   { methods: ["worker"] },
 );
