@@ -236,7 +236,7 @@ export function rowsFor(rivals: Installed): Row[] {
       ...less,
       rounds: 15,
       sides: { ...bothOurs("bulk-shared"), ...cpython("bulk-shared") },
-      targets: targets("must", 1),
+      targets: [],
     },
     {
       name: "start",

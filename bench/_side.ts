@@ -34,7 +34,7 @@ export interface Command {
 /** How long a side may take to get ready, or for a round, in milliseconds. */
 const PATIENCE_MS = 90_000;
 /** A side that takes longer than this for a round has no further one. */
-const SLOW_MS = 12_000;
+const SLOW_MS = 8000;
 /** How long it may take to end. */
 const END_MS = 5000;
 /** So much of what it complains about is shown. */

@@ -21,8 +21,10 @@ import { median, noise } from "./_stats.ts";
 const RESULTS = new URL("./RESULTS.md", import.meta.url);
 /** After this a row has no further rounds, in milliseconds, … */
 const ROW_MS = 40_000;
-/** … if it has had so many. */
+/** … if it has had so many; */
 const LEAST_ROUNDS = 3;
+/** after this, one is enough. */
+const LONGEST_ROW_MS = 80_000;
 /** The one row that is not like the others: see {@linkcode codec}. */
 const CODEC = "codec";
 
@@ -50,6 +52,7 @@ async function prepare(rivals: Installed): Promise<void> {
 }
 
 async function measure(row: Row): Promise<Side[]> {
+  const startMs = performance.now();
   const sides = Object.entries(row.sides).map(([name, command]) => {
     try {
       return new Side(name, command);
@@ -60,9 +63,10 @@ async function measure(row: Row): Promise<Side[]> {
   }).filter((side) => side !== undefined);
   // One after the other: they would be in each other's way.
   for (const side of sides) await side.ready();
-  const untilMs = performance.now() + ROW_MS;
   for (let round = 0; round < row.rounds; round++) {
-    if (round >= LEAST_ROUNDS && performance.now() > untilMs) break;
+    const ms = performance.now() - startMs;
+    if (ms > LONGEST_ROW_MS && round > 0) break;
+    if (ms > ROW_MS && round >= LEAST_ROUNDS) break;
     // There and back, so that nobody always comes after the same one.
     const order = round % 2 === 0 ? sides : sides.toReversed();
     for (const side of order) await side.round();
@@ -215,7 +219,8 @@ async function codec(rivals: Installed): Promise<string> {
     env: { NO_COLOR: "1", BENCH_RIVALS_FOLDER: rivals.folder },
   }).output();
   const text = new TextDecoder().decode(success ? stdout : stderr);
-  return `## codec: one value to bytes and back, µs\n\n${text.trimEnd()}\n`;
+  const title = "## codec: one value to bytes and back, µs";
+  return `${title}\n\n\`\`\`text\n${text.trimEnd()}\n\`\`\`\n`;
 }
 
 /** Puts sections in place of those of the same name. */
@@ -286,6 +291,10 @@ async function main(): Promise<void> {
     const before = await Deno.readTextFile(RESULTS).catch(() => `${top}\n`);
     await Deno.writeTextFile(RESULTS, merged(before, sections));
   }
+  // It is checked like any other file of the repository.
+  await new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", decodeURIComponent(RESULTS.pathname)],
+  }).output();
 }
 
 await main();
