@@ -26,6 +26,7 @@ import {
   C_RUNNING,
   C_STARTUP_MS,
   C_STOP,
+  C_TASK_NS,
   Channel,
   CHANNEL_BYTES,
   DEFINE,
@@ -96,10 +97,6 @@ export class PoolWorker {
   /** When it got its first task, or gave its last answer, or began. */
   #changedMs: number = this.#startedMs;
   #hasBegun = false;
-  /** Since when answers have not been looked for. */
-  #collectedMs = 0;
-  /** How long a task takes, on average of late. */
-  #taskMs: number = RUNWAY_MS / FIRST_WINDOW;
 
   /**
    * Starts a worker.
@@ -265,7 +262,7 @@ export class PoolWorker {
       unframe();
     }
     if (this.tasks.size === 0) {
-      this.#changedMs = this.#collectedMs = performance.now();
+      this.#changedMs = performance.now();
     }
     task.worker = this;
     task.workerName = this.process.name;
@@ -345,28 +342,26 @@ export class PoolWorker {
   }
 
   /**
-   * Learns from the answers that were found at once how long its tasks take, and
-   * so how many of them it needs to have lying ready: as many as keep it busy
-   * until the parent comes back. More would be there for nothing, and would have
-   * to be moved when another worker is free, or something more urgent comes.
+   * Learns from the worker how long its tasks take, and so how many of them it
+   * needs to have lying ready: as many as keep it busy until the parent comes
+   * back. More would be there for nothing, and would have to be moved when another
+   * worker is free, or something more urgent comes.
    *
-   * @param answers How many were found.
+   * The worker measures it, as the time between answers is that of waiting for a
+   * processor, too: of 64 workers on 2 cores, each was given 2 tasks at a time, and
+   * waking it for them took a hundred times as long as to do them.
    */
-  adapt(answers: number): void {
-    const nowMs = performance.now();
-    const eachMs = (nowMs - this.#collectedMs) / answers;
-    this.#collectedMs = nowMs;
-    // The time includes that of coming back, and the first ones that of loading
-    // their module: what was fast once can be so again.
-    this.#taskMs = Math.min(eachMs, (this.#taskMs + eachMs) / 2);
-    const window = Math.ceil(RUNWAY_MS / this.#taskMs);
+  adapt(): void {
+    const taskMs = this.#channel.control[C_TASK_NS]! / 1e6;
+    if (taskMs === 0) return;
+    const window = Math.ceil(RUNWAY_MS / taskMs);
     this.window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, window));
   }
 
   /** Says that it has begun to take orders: its time counts from now. */
   begin(): void {
     this.#hasBegun = true;
-    this.#collectedMs = this.#changedMs = performance.now();
+    this.#changedMs = performance.now();
   }
 
   /** Tells the task it runs that it should stop. */

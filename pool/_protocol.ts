@@ -37,6 +37,8 @@ export const C_STARTUP_MS = 3;
 export const C_MEMORY_KIB = 4;
 /** 1 if the worker is to end at once; only threads listen · parent · worker. */
 export const C_STOP = 5;
+/** Nanoseconds a task takes of late, 0 before the first · worker · parent. */
+export const C_TASK_NS = 6;
 const CONTROL_WORDS = 16;
 
 /** Says of `C_ITEM` that arguments and function are still being loaded. */

@@ -739,11 +739,9 @@ export class Scheduler {
   }
 
   #collectFrom(worker: PoolWorker): boolean {
-    const before = worker.answered;
     if (!this.#takeAnswer(worker)) return false;
     while (this.#takeAnswer(worker));
-    const answers = worker.answered - before;
-    if (answers > 0) worker.adapt(answers);
+    worker.adapt();
     this.#retireIfDue(worker);
     watchTime(worker, this.#timeLimitEvents);
     return true;
