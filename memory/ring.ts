@@ -160,6 +160,7 @@ export class Ring {
   readonly #arena: Arena;
   readonly #words: Int32Array;
   readonly #shared: boolean;
+  readonly #primed: boolean;
   #putSegment: Segment | undefined;
   #takeSegment: Segment | undefined;
 
@@ -171,15 +172,18 @@ export class Ring {
    * is an empty ring without limits.
    * @param options `solo` if one participant only puts and one only takes: the
    * mutexes are left out. `itemsKey` if takers wait for this ring among others.
+   * `primed` if it has been put into before: then it always has memory, unless it
+   * has been freed, and this participant is too late.
    */
   constructor(
     arena: Arena,
     offset: number,
-    options: { solo?: boolean; itemsKey?: number } = {},
+    options: { solo?: boolean; itemsKey?: number; primed?: boolean } = {},
   ) {
     this.#arena = arena;
     this.#words = arena.words(offset, RING_BYTES / 4);
     this.#shared = !options.solo;
+    this.#primed = options.primed ?? false;
     this.itemsKey = options.itemsKey ?? keyOf(offset);
     this.spaceKey = keyOf(offset + ALIGNMENT);
   }
@@ -404,6 +408,9 @@ export class Ring {
     const unit = words[TAIL_SEGMENT]! >>> 0;
     if (this.#putSegment?.unit === unit && unit !== 0) return this.#putSegment;
     if (unit !== 0) return this.#putSegment = this.#open(unit);
+    if (this.#primed) {
+      throw new Error("Cannot put into a ring that has been freed");
+    }
     const segment = this.#make(FIRST_SEGMENT_LOG2);
     words[TAIL_SEGMENT] = segment.unit;
     words[TAIL] = segment.start / ALIGNMENT;

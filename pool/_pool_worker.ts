@@ -122,7 +122,7 @@ export class PoolWorker {
     this.#arena = arena;
     this.#tasksLeft = options.maxTasks;
     const offset = arena.heap.allocate(CHANNEL_BYTES);
-    this.#channel = new Channel(arena, offset, answersKey);
+    this.#channel = new Channel(arena, offset, answersKey, false);
     this.#channel.prime();
     const Bound = bindTo(Process, arena.kind);
     const internal = {

@@ -130,14 +130,21 @@ export class Channel {
    * @param arena Where it lies.
    * @param offset Its offset.
    * @param answersKey What the parent waits for: one key for all its workers.
+   * @param primed Whether it has been primed: see {@linkcode Channel.prime}.
    */
-  constructor(arena: Arena, offset: number, answersKey: number) {
+  constructor(
+    arena: Arena,
+    offset: number,
+    answersKey: number,
+    primed: boolean,
+  ) {
     this.#arena = arena;
     this.offset = offset;
     this.orders = new Ring(arena, offset);
     this.answers = new Ring(arena, offset + ANSWERS_BYTE, {
       solo: true,
       itemsKey: answersKey,
+      primed,
     });
     this.definitions = new Ring(arena, offset + DEFINITIONS_BYTE, {
       solo: true,
@@ -149,7 +156,9 @@ export class Channel {
 
   /**
    * Has the ring of answers take its first memory, before the worker is there: a
-   * worker that is killed while it takes some may leave it to nobody.
+   * worker that is killed while it takes some may leave it to nobody. And a thread
+   * that was interrupted, and on a very busy machine makes its last steps after
+   * the parent has freed all this, must not take any.
    */
   prime(): void {
     this.answers.tryPut(framed(READY));

@@ -124,7 +124,7 @@ export async function poolWorker(
   setup: Uint8Array | null,
 ): Promise<void> {
   const arena = arenaFor(kind);
-  const channel = new Channel(arena, offset, keyOf(poolOffset));
+  const channel = new Channel(arena, offset, keyOf(poolOffset), true);
   globalThis.addEventListener("unload", () => isOver = true);
   if (kind === "worker") endWhenStopped(arena, channel);
   const worker = new PoolWorkerMain(arena, channel);

@@ -137,6 +137,25 @@ eachKind(
   },
 );
 
+eachKind(
+  "Ring.tryPut() takes no memory for a ring that has been freed, if it is primed",
+  ({ arena }) => {
+    const offset = arena.heap.allocate(RING_BYTES);
+    const first = new Ring(arena, offset, { solo: true });
+    const late = new Ring(arena, offset, { solo: true, primed: true });
+    assert(putNumber(first, 1));
+    assertEquals(takeNumber(first), 1);
+    assert(putNumber(late, 2));
+    assertEquals(takeNumber(first), 2);
+
+    first.free();
+    const { blocks } = arena.heap;
+    assertThrows(() => putNumber(late, 3), Error, "has been freed");
+    assertEquals(arena.heap.blocks, blocks);
+    arena.heap.free(offset, RING_BYTES);
+  },
+);
+
 for (const solo of [false, true]) {
   const which = solo ? "solo" : "shared";
 
