@@ -20,6 +20,8 @@ const CLOSED_ROUNDS = 8;
 const TASKS_PER_ROUND = 50;
 /** The latest moment to terminate, in milliseconds: most have begun by then. */
 const LATEST_MS = 60;
+/** Starting as many workers takes long where other things run as well. */
+const LIMIT_MS = 300_000;
 /** Tasks of the test with murders. */
 const MANY_TASKS = 10_000;
 /** How long each works, in milliseconds. */
@@ -36,6 +38,8 @@ const MURDER_FOR_MS = 10_000;
 const SOME_TASKS = 100;
 /** A survivor has to hear of it after so long. */
 const SOON_MS = 2000;
+/** And, on a machine that is busy with other things, so many starts of a pool. */
+const SOON_STARTS = 5;
 
 for (let part = 1; part <= ROUNDS / ROUNDS_PER_TEST; part++) {
   contract(
@@ -67,6 +71,7 @@ for (let part = 1; part <= ROUNDS / ROUNDS_PER_TEST; part++) {
         assertEquals(ctx.activeChildren(), []);
       }
     },
+    { limitMs: LIMIT_MS },
   );
 }
 
@@ -125,11 +130,14 @@ contract(
     assert(lost > 0 && lost <= murders, `${lost} lost in ${murders} murders`);
     assertEquals(await pool.map(work.square, [1, 2, 3]), [1, 4, 9]);
   },
+  { limitMs: LIMIT_MS },
 );
 
 contract("LESSON-01 of many tasks exactly the one is lost", async (ctx) => {
+  const createdMs = performance.now();
   await using pool = new ctx.Pool(2);
   await pool.ready;
+  const soonMs = SOON_MS + SOON_STARTS * (performance.now() - createdMs);
   const isThread = ctx.getStartMethod() === "worker";
   const ends = [
     () => pool.applyAsync(work.exitWith, [3]),
@@ -153,7 +161,7 @@ contract("LESSON-01 of many tasks exactly the one is lost", async (ctx) => {
           error,
           round === ends.length - 1 ? TimeoutError : WorkerLostError,
         );
-        assert(performance.now() - start < SOON_MS);
+        assert(performance.now() - start < soonMs);
       }
     }
     assertEquals(await pool.apply(work.square, [9]), 81);
@@ -161,7 +169,10 @@ contract("LESSON-01 of many tasks exactly the one is lost", async (ctx) => {
 });
 
 contract("LESSON-01 a task that burns is ended with the pool", async (ctx) => {
+  const createdMs = performance.now();
   const pool = new ctx.Pool(2);
+  await pool.ready;
+  const soonMs = SOON_MS + SOON_STARTS * (performance.now() - createdMs);
   const here = SharedGate.in(ctx);
   const results = Array.from(
     { length: SOME_TASKS },
@@ -175,7 +186,7 @@ contract("LESSON-01 a task that burns is ended with the pool", async (ctx) => {
   const children = ctx.activeChildren();
   const start = performance.now();
   await pool.terminate();
-  assert(performance.now() - start < SOON_MS);
+  assert(performance.now() - start < soonMs);
   assertInstanceOf(await burning.catch((error) => error), PoolTerminatedError);
   await until(
     () => children.every((child) => !child.isAlive()),
