@@ -127,7 +127,9 @@ contract(
     }
     clearInterval(murderer);
     assert(murders > 3, `only ${murders} murders`);
-    assert(lost > 0 && lost <= murders, `${lost} lost in ${murders} murders`);
+    // A worker that was waiting for its next task when it was killed costs none.
+    assert(lost <= murders, `${lost} lost in ${murders} murders`);
+    assert(pool.statistics().lost > 0);
     assertEquals(await pool.map(work.square, [1, 2, 3]), [1, 4, 9]);
   },
   { limitMs: LIMIT_MS },
