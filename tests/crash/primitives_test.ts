@@ -339,6 +339,9 @@ contract("crash matrix: killed while its thread blocks", async (ctx) => {
     const process = start(ctx, block, shared, what, here);
     world.connection.close();
     await here.reaches(1, "the victim is about to block");
+    // Killed before it waits, it would leave the lock abandoned.
+    await world.condition.acquire();
+    world.condition.release();
     const from = performance.now();
     process.kill();
     await assertRejects(() => ours.recv(), EofError);
