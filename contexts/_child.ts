@@ -25,6 +25,7 @@ import { current } from "./current.ts";
 import { exitSequence } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { Process, selfProcess } from "./process.ts";
+import { giveBackFromGraves } from "./_reaper.ts";
 import { hideArgument } from "./standalone.ts";
 
 /** Milliseconds between two looks at a parent that this process dies with. */
@@ -50,6 +51,8 @@ export interface Host {
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
   host.onLeave(() => {
+    // Whoever buries this child does not know what it has not given back yet.
+    giveBackFromGraves(0);
     // A thread may take part among processes too.
     eachArena(({ participants, me, waiting }) => {
       if (current.hasFailed) participants.markEnded(me);

@@ -14,8 +14,9 @@
  *
  * @module
  */
-import { S_PARENT, S_PID } from "../memory/mod.ts";
+import { S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
+import { giveBack } from "../primitives/block.ts";
 import { dropBirth } from "./birth.ts";
 
 /** Milliseconds between two looks at adopted processes. */
@@ -41,6 +42,20 @@ interface Orphan {
   looks: number;
 }
 
+/** What an interrupted thread referred to. */
+interface Grave {
+  readonly arena: Arena;
+  readonly list: number;
+  readonly since: number;
+}
+
+/**
+ * So long after its end, at least, is kept what an interrupted thread might still
+ * touch; until the next burial, as no timer is worth it.
+ */
+const STILL_MS = 1000;
+
+const graves: Grave[] = [];
 const watched = new Set<Watched>();
 const slicing = new WeakSet<Arena>();
 const orphans = new Set<Orphan>();
@@ -81,13 +96,55 @@ export function reap(arena: Arena, token: number): void {
     participants.load(other, S_PARENT) === token
   );
   dropBirth(arena, token);
+  const mayRunOn = isInterruptedThread(arena, token, pid);
+  const list = participants.isCurrent(token) ? arena.references.take(token) : 0;
   arena.bury(token);
+  if (!mayRunOn) giveBackAll(arena, list);
+  else graves.push({ arena, list, since: performance.now() });
+  giveBackFromGraves(STILL_MS);
   for (const heir of heirs) {
     const wasThread = arena.kind === "worker" ||
       (pid !== 0 && pidOf(arena, heir) === pid);
     if (wasThread) reap(arena, heir);
     else adopt(arena, heir);
   }
+}
+
+/** Whether it is a thread that may not have taken notice of its end yet. */
+function isInterruptedThread(
+  { kind, participants }: Arena,
+  token: number,
+  pid: number,
+): boolean {
+  return participants.load(token, S_ENDING) === 1 &&
+    (kind === "worker" || pid === Deno.pid);
+}
+
+/**
+ * Gives back what interrupted threads referred to, some time after their end.
+ *
+ * @param afterMs How long after.
+ */
+export function giveBackFromGraves(afterMs: number): void {
+  const until = performance.now() - afterMs;
+  while (graves.length > 0 && graves[0]!.since <= until) {
+    const { arena, list } = graves.shift()!;
+    giveBackAll(arena, list);
+  }
+}
+
+function giveBackAll(arena: Arena, list: number): void {
+  const unknown: number[] = [];
+  arena.references.empty(list, (offset) => {
+    if (!giveBack(arena, offset)) unknown.push(offset);
+  });
+  if (unknown.length > 0) void giveBackLater(arena, unknown);
+}
+
+/** The dead had objects of kinds that this participant has not loaded. */
+async function giveBackLater(arena: Arena, blocks: number[]): Promise<void> {
+  await import("../primitives/mod.ts");
+  for (const offset of blocks) giveBack(arena, offset);
 }
 
 function lookAtChildren(): void {

@@ -103,6 +103,8 @@ class ChildThread implements Launched {
   readonly pid: number = Deno.pid;
   readonly ended: Promise<Ending>;
   readonly #thread: Thread;
+  /** Its place among processes, if there are any. */
+  readonly #processToken: number | undefined;
   /** The signal it was ended with, as far as a thread can have one. */
   #signal: "SIGTERM" | "SIGKILL" | null = null;
   #hasEnded = false;
@@ -113,6 +115,7 @@ class ChildThread implements Launched {
     processToken: number | undefined,
   ) {
     this.#thread = thread;
+    this.#processToken = processToken;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ended = promise;
     // Without a listener an error in the thread would end this process. What
@@ -140,6 +143,9 @@ class ChildThread implements Launched {
   end(signal: "SIGTERM" | "SIGKILL"): void {
     if (this.#hasEnded || this.#signal) return;
     this.#signal = signal;
+    if (this.#processToken !== undefined) {
+      existingArena("spawn")!.participants.condemn(this.#processToken);
+    }
     this.#thread.terminate();
   }
 

@@ -15,6 +15,7 @@ import * as at from "./layout.ts";
 import type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 import { Participants } from "./participants.ts";
 import { ProcessMemory } from "./process_memory.ts";
+import { References } from "./references.ts";
 import { ThreadMemory } from "./thread_memory.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -40,6 +41,8 @@ export class Arena {
   readonly participants: Participants;
   /** Blocks. */
   readonly heap: Heap;
+  /** Who refers to which blocks. */
+  readonly references: References;
   /** Sleeping and waking. */
   readonly waiting: Waiting;
   readonly #header: Int32Array;
@@ -56,6 +59,7 @@ export class Arena {
     this.me = token || this.participants.claim(0);
     this.participants.enter(this.me, memory.kind === "spawn" ? Deno.pid : 0);
     this.heap = new Heap(header, memory, this.participants, this.me);
+    this.references = new References(header, memory, this.heap, this.me);
     this.waiting = new Waiting(header, memory, this.participants, this.me);
   }
 

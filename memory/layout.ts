@@ -97,8 +97,13 @@ export const S_EXIT_NOTE = 13;
 export const S_PORT = 14;
 /** Locks that others have released in its name · they add one · its reaper. */
 export const S_LOCKS_RETURNED = 15;
+/**
+ * First page of the list of blocks it refers to, in units of 64 B: see
+ * `references.ts` · owner, and its parent before it starts · its reaper.
+ */
+export const S_REFERENCES = 16;
 /** First word of the wait entries. */
-export const S_ENTRIES = 16;
+export const S_ENTRIES = 20;
 
 /** Words of a slot. */
 export const SLOT_WORDS = 256;

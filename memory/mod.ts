@@ -20,6 +20,7 @@ export type { ArenaAddress } from "./arenas.ts";
 export type { Heap } from "./heap.ts";
 export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
+export type { Place } from "./references.ts";
 export {
   DEFAULT_MAX_BYTES,
   LONGEST_MESSAGE,
@@ -29,7 +30,14 @@ export {
 export type { Message, RingLimits } from "./ring.ts";
 export { checkedTimeout, NOT_YET, TIMED_OUT } from "./waiting.ts";
 export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
-export { S_BIRTH, S_EXIT_NOTE, S_IDENT, S_PARENT, S_PID } from "./layout.ts";
+export {
+  S_BIRTH,
+  S_ENDING,
+  S_EXIT_NOTE,
+  S_IDENT,
+  S_PARENT,
+  S_PID,
+} from "./layout.ts";
 export {
   commandLine,
   dieWithParent,

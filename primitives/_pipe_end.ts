@@ -36,7 +36,7 @@ import type {
   RingLimits,
   WaitOptions,
 } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive } from "./block.ts";
+import { Block, FIRST_WORD, onLast, receive } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders, holdersBytes } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
@@ -118,7 +118,7 @@ export class PipeEnd {
    */
   // deno-lint-ignore ban-types -- any class
   constructor(cls: Function, side: Side) {
-    this.#block = new Block(this, cls, PIPE_BYTES, destroy);
+    this.#block = new Block(this, cls, PIPE_BYTES, "pipe");
     const { arena, offset } = this.#block;
     const other = 1 - side;
     this.#side = side;
@@ -380,3 +380,5 @@ function destroy(arena: Arena, offset: number): void {
     Holders.free(arena, tableAt(offset, side));
   }
 }
+
+onLast("pipe", destroy);

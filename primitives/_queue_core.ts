@@ -29,7 +29,7 @@ import type { WireForm } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { keyOf, NOT_YET, Ring, RING_BYTES, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, Attempt, RingLimits, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD } from "./block.ts";
+import { Block, FIRST_WORD, onLast } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
@@ -114,7 +114,7 @@ export class QueueCore {
   ) {
     this.#name = cls.name;
     this.#countsTaken = Reflect.get(cls, COUNTS_TAKEN) === true;
-    this.#block = new Block(this, cls, QUEUE_BYTES, destroy);
+    this.#block = new Block(this, cls, QUEUE_BYTES, "queue");
     const { arena, offset, words } = this.#block;
     this.arena = arena;
     this.#words = words;
@@ -380,3 +380,5 @@ function destroy(arena: Arena, offset: number): void {
   new Ring(arena, offset + RING_BYTE).free();
   Holders.free(arena, offset + HOLDERS_BYTE);
 }
+
+onLast("queue", destroy);

@@ -6,9 +6,11 @@
  * participant that stands for the block, and one for each handle on its way in
  * a message. Encoding a handle adds one, decoding it passes that one on to the
  * new object, collecting an object takes its one away, and with the last the
- * block is freed. A participant that is killed takes its references with it,
- * so such a block stays until the program ends: memory is lost then, but nobody
- * ever uses a freed block.
+ * block is freed. Each participant also writes down what it refers to
+ * (`memory/references.ts`), so that whoever buries it takes away what it has left,
+ * however it ended ({@linkcode giveBack}). Only a handle in a message that was
+ * taken and not decoded yet is lost with its taker: that block stays in use until
+ * the program ends. Nobody ever uses a freed block.
  *
  * **Which context.** `new Lock()` belongs to the default start method, `new
  * ctx.Lock()` to that of `ctx`: a class made by {@linkcode bindTo} carries it.
@@ -20,11 +22,16 @@
 import { TO_WIRE } from "../codec/mod.ts";
 import type { WireForm } from "../codec/mod.ts";
 import { EncodingError } from "../errors.ts";
-import { addressOf, arenaFor, locate } from "../memory/mod.ts";
-import type { Arena, ArenaAddress, MemoryKind } from "../memory/mod.ts";
+import { addressOf, arenaFor, existingArena, locate } from "../memory/mod.ts";
+import type { Arena, ArenaAddress, MemoryKind, Place } from "../memory/mod.ts";
+import { UNIT } from "../memory/layout.ts";
 
-/** Word 0: the references. */
+/** How many refer to it · everybody adds and takes away. */
 const REFERENCES = 0;
+/** Its length in units of 64 bytes · creator · whoever frees it. */
+const LENGTH = 1;
+/** What has to be freed along with it, a {@linkcode Remains} · creator · the same. */
+const REMAINS = 2;
 /** Where the words of the object itself start. */
 export const FIRST_WORD = 4;
 
@@ -46,8 +53,39 @@ export type HandleData = readonly [
   extra: unknown,
 ];
 
+/** What has to be freed along with a block, by what it is a block of. */
+export type Remains =
+  | "nothing"
+  | "lock"
+  | "semaphore"
+  | "condition"
+  | "queue"
+  | "pipe";
+
+/** In the block a number stands for it: its index here. */
+const REMAINS_NAMES: readonly Remains[] = [
+  "nothing",
+  "lock",
+  "semaphore",
+  "condition",
+  "queue",
+  "pipe",
+];
+
 /** Told when the last reference to a block has gone, before it is freed. */
 export type Destroy = (arena: Arena, offset: number) => void;
+
+const destroyers: Partial<Record<Remains, Destroy>> = { nothing: () => {} };
+
+/**
+ * Says how to free what belongs to blocks of some kind.
+ *
+ * @param remains What kind.
+ * @param destroy Frees it.
+ */
+export function onLast(remains: Remains, destroy: Destroy): void {
+  destroyers[remains] = destroy;
+}
 
 let defaultKind: () => MemoryKind = () => "spawn";
 
@@ -65,8 +103,7 @@ let incoming: { arena: Arena; offset: number } | undefined;
 interface Legacy {
   readonly arena: Arena;
   readonly offset: number;
-  readonly byteLength: number;
-  readonly destroy: Destroy | undefined;
+  readonly place: Place;
 }
 
 const collected = new FinalizationRegistry<Legacy>(drop);
@@ -89,14 +126,14 @@ export class Block {
    * @param owner The object.
    * @param cls Its `new.target`.
    * @param byteLength Bytes of the block.
-   * @param destroy What to free along with it.
+   * @param remains What has to be freed along with it.
    */
   constructor(
     owner: object,
     // deno-lint-ignore ban-types -- any class
     cls: Function,
     byteLength: number,
-    destroy?: Destroy,
+    remains: Remains = "nothing",
   ) {
     const received = incoming;
     incoming = undefined;
@@ -104,14 +141,14 @@ export class Block {
     this.arena = received?.arena ?? arenaFor(kindOf(cls));
     this.offset = received?.offset ?? this.arena.heap.allocate(byteLength);
     this.words = this.arena.words(this.offset, byteLength / 4);
-    if (this.isNew) this.words[REFERENCES] = 1;
-    const legacy = {
-      arena: this.arena,
-      offset: this.offset,
-      byteLength,
-      destroy,
-    };
-    collected.register(owner, legacy);
+    if (this.isNew) {
+      this.words[LENGTH] = Math.ceil(byteLength / UNIT);
+      this.words[REMAINS] = REMAINS_NAMES.indexOf(remains);
+      this.words[REFERENCES] = 1;
+    }
+    const { arena, offset } = this;
+    const place = arena.references.note(offset);
+    collected.register(owner, { arena, offset, place });
   }
 
   /**
@@ -129,14 +166,24 @@ export class Block {
     target: unknown,
     extra: unknown = null,
   ): WireForm {
-    const { kind } = target as Target;
+    const { kind, token } = target as Target;
     if (this.arena.kind === "worker" && kind === "spawn") {
       throw new EncodingError(
         `Cannot send a ${name} of the "worker" context to a process of the "spawn" context as threads' memory cannot be shared with processes: create it with getContext("spawn")`,
       );
     }
     Atomics.add(this.words, REFERENCES, 1);
-    outgoing?.push(() => Atomics.sub(this.words, REFERENCES, 1));
+    // Of a receiver that is known it is from the start, so that it is given back
+    // also if that one does not live to see it. (A token says something only in
+    // the arena that both sides call their own.)
+    const { references } = this.arena;
+    const place = token !== undefined && existingArena(kind) === this.arena
+      ? references.noteFor(token, this.offset)
+      : undefined;
+    outgoing?.push(() => {
+      if (place) references.strike(place);
+      Atomics.sub(this.words, REFERENCES, 1);
+    });
     const data: HandleData = [addressOf(this.arena), this.offset, extra];
     return { tag, data };
   }
@@ -251,8 +298,26 @@ export function kindOf(cls: Function): MemoryKind {
   return (cls as { [KIND]?: MemoryKind })[KIND] ?? defaultKind();
 }
 
-function drop({ arena, offset, byteLength, destroy }: Legacy): void {
-  if (Atomics.sub(arena.words(offset, 1), REFERENCES, 1) !== 1) return;
-  destroy?.(arena, offset);
+function drop({ arena, offset, place }: Legacy): void {
+  arena.references.strike(place);
+  giveBack(arena, offset);
+}
+
+/**
+ * Uncounts a reference; with the last the block is freed.
+ *
+ * @param arena Where it lies.
+ * @param offset Its offset.
+ * @returns Whether that could be done: if not, the module of what it is a block of
+ * has to be loaded first.
+ */
+export function giveBack(arena: Arena, offset: number): boolean {
+  const words = arena.words(offset, FIRST_WORD);
+  const destroy = destroyers[REMAINS_NAMES[words[REMAINS]!]!];
+  if (!destroy) return false;
+  if (Atomics.sub(words, REFERENCES, 1) !== 1) return true;
+  const byteLength = (words[LENGTH]! >>> 0) * UNIT;
+  destroy(arena, offset);
   arena.heap.free(offset, byteLength);
+  return true;
 }

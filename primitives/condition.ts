@@ -32,7 +32,14 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { checkedTimeout, NOT_YET } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
-import { bindTo, Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
+import {
+  bindTo,
+  Block,
+  FIRST_WORD,
+  onLast,
+  receive,
+  travelsAs,
+} from "./block.ts";
 import { custodyOf } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
@@ -123,7 +130,7 @@ export class Condition {
    */
   constructor(lock?: Lock | RLock) {
     if (lock !== undefined) custodyOf(lock);
-    const block = new Block(this, new.target, BYTES, forget);
+    const block = new Block(this, new.target, BYTES, "condition");
     this.#block = block;
     this.#lock = lock ?? new (bindTo(RLock, block.arena.kind))();
     this.#custody = custodyOf(this.#lock);
@@ -423,6 +430,8 @@ function attemptOf(sleeper: Sleeper): () => true | typeof NOT_YET {
 function forget(arena: Arena, offset: number): void {
   Sleepers.free(arena, arena.words(offset, BYTES / 4), SLEEPERS);
 }
+
+onLast("condition", forget);
 
 registerTag(
   "Condition",

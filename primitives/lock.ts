@@ -38,7 +38,7 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
+import { Block, FIRST_WORD, onLast, receive, travelsAs } from "./block.ts";
 import { count, entrusts, uncount } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
 import { Hold, waitOf } from "./_guard.ts";
@@ -101,7 +101,7 @@ export class Lock {
 
   /** Creates a lock that nobody holds. */
   constructor() {
-    this.#block = new Block(this, new.target, BYTES, forget);
+    this.#block = new Block(this, new.target, BYTES, "lock");
     this.#arena = this.#block.arena;
     this.#words = this.#block.words;
     this.#me = this.#arena.me;
@@ -274,5 +274,7 @@ function forget(arena: Arena, offset: number): void {
   const holder = Atomics.load(arena.words(offset, OWNER + 1), OWNER);
   if (holder !== 0) uncount(arena, holder);
 }
+
+onLast("lock", forget);
 
 registerTag("Lock", (data) => receive(data, () => new Lock()));

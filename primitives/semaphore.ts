@@ -38,7 +38,7 @@ import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
+import { Block, FIRST_WORD, onLast, receive, travelsAs } from "./block.ts";
 import { count, uncount } from "./_custody.ts";
 import { Hold, waitOf } from "./_guard.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
@@ -121,7 +121,7 @@ export class Semaphore {
    */
   constructor(n = 1) {
     checkCount(`create a ${new.target.name}`, "n", n, 0, MAX_VALUE);
-    this.#block = new Block(this, new.target, BYTES, forget);
+    this.#block = new Block(this, new.target, BYTES, "semaphore");
     this.#arena = this.#block.arena;
     this.#words = this.#block.words;
     this.#me = this.#arena.me;
@@ -451,6 +451,8 @@ function forget(arena: Arena, offset: number): void {
   for (const holder of holders) if (holder !== 0) uncount(arena, holder);
   arena.heap.free(holdersAt(words), holders.byteLength);
 }
+
+onLast("semaphore", forget);
 
 registerTag("Semaphore", (data) => receive(data, () => new Semaphore()));
 registerTag(

@@ -27,13 +27,12 @@ export interface ContractOptions {
    */
   methods?: readonly StartMethod[];
   /**
-   * Whether children get objects that count their references, such as queues.
-   * Children take their references with them when they end, so the memory of
-   * such objects stays in use and is not looked at.
+   * Whether blocks of shared memory may still be in use at the end. Whoever needs
+   * it says why.
    *
    * @default {false}
    */
-  sharesObjects?: boolean;
+  keepsBlocks?: boolean;
   /**
    * A test that takes longer hangs. To be raised by those that start many
    * children: on a busy machine that is what takes the time.
@@ -85,9 +84,9 @@ export function once(
 
 async function leavingNothing(
   body: () => void | Promise<void>,
-  { sharesObjects = false, limitMs = LIMIT_MS }: ContractOptions = {},
+  { keepsBlocks = false, limitMs = LIMIT_MS }: ContractOptions = {},
 ): Promise<void> {
-  const before = inventory({ countsBlocks: !sharesObjects });
+  const before = inventory({ countsBlocks: !keepsBlocks });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const hang = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

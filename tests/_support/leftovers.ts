@@ -7,6 +7,7 @@
  * @module
  */
 import { activeChildren } from "../../contexts/mod.ts";
+import { giveBackFromGraves } from "../../contexts/_reaper.ts";
 import * as at from "../../memory/layout.ts";
 import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
@@ -19,6 +20,8 @@ const KINDS: readonly MemoryKind[] = ["spawn", "worker"];
 // Both arenas, and with them the C library, are opened once and stay: made here,
 // they do not look like leaks of the first test that needs them.
 const arenas: readonly Arena[] = KINDS.map(arenaFor);
+// So is the list of what this process refers to.
+for (const { references } of arenas) references.open();
 
 /** A folder of our own for all temporary files, of children too. */
 const TEMP_DIR = Deno.makeTempDirSync({ prefix: "multiprocessing_test_" });
@@ -30,6 +33,9 @@ globalThis.addEventListener("unload", () => {
   else Deno.env.set("TMPDIR", ORIGINAL_TEMP_DIR);
   Deno.removeSync(TEMP_DIR, { recursive: true });
 });
+
+/** An interrupted thread has stopped after so long. */
+const STILL_MS = 100;
 
 const SHARED_FILES = "/dev/shm";
 
@@ -68,6 +74,7 @@ export function inventory(
  * @param before What there was.
  */
 export function leftovers(before: Inventory): string[] {
+  giveBackFromGraves(STILL_MS);
   const left: string[] = [];
   for (const child of activeChildren()) left.push(`active child ${child}`);
   for (const [i, arena] of arenas.entries()) {

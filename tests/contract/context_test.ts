@@ -185,7 +185,7 @@ contract(
     await process.join();
     assertEquals(process.exitCode, 0);
   },
-  { methods: ["worker"], sharesObjects: true },
+  { methods: ["worker"] },
 );
 
 contract("CTX-07 Process hands on a queue that it was given", async (ctx) => {
@@ -199,7 +199,7 @@ contract("CTX-07 Process hands on a queue that it was given", async (ctx) => {
   await process.join();
   assertEquals(new Set(results), new Set([1, 2]));
   assertEquals(process.exitCode, 0);
-}, { sharesObjects: true });
+});
 
 contract(
   "CTX-07 Process hands on a queue across start methods",
@@ -215,7 +215,7 @@ contract(
     assertEquals(new Set(results), new Set([1, 2]));
     assertEquals(process.exitCode, 0);
   },
-  { methods: ["spawn"], sharesObjects: true },
+  { methods: ["spawn"] },
 );
 
 contract(

@@ -179,7 +179,7 @@ contract("PROC-24 a class of Process with a run() of its own", async (ctx) => {
   await process.join();
   assertEquals(process.exitCode, 0);
   outer.close();
-}, { sharesObjects: true });
+});
 
 once("register() refuses what is not a function", () => {
   assertThrows(

@@ -15,6 +15,4 @@ contract(
     assertEquals(process.exitCode, 0);
     here.close();
   },
-  // What the child held of the pipe is given back with the program only.
-  { sharesObjects: true },
 );

@@ -49,9 +49,6 @@ const TOLERANCE_MS = 20;
 const SOON_MS = 2000;
 const EVENTS = 200;
 
-/** The context's objects count their references. */
-const SHARES = { sharesObjects: true };
-
 // ---- locks ------------------------------------------------------------------
 
 for (const blocks of [false, true]) {
@@ -73,7 +70,6 @@ for (const blocks of [false, true]) {
       assertEquals(guard!.abandoned, false);
       await assertAllSucceed([child]);
     },
-    SHARES,
   );
 }
 
@@ -92,7 +88,7 @@ contract("LOCK-01 Lock.release() once too often throws", async (ctx) => {
     ProcessError,
     "semaphore or lock released too many times",
   );
-}, SHARES);
+});
 
 contract(
   "LOCK-02 RLock is taken as often as it is released, by one process",
@@ -118,7 +114,6 @@ contract(
     );
     assertEquals(await report.take("the release"), "released");
   },
-  SHARES,
 );
 
 contract(
@@ -130,7 +125,6 @@ contract(
     await assertAllSucceed([start(ctx, hold, lock, ...gates)]);
     assertEquals(lock.locked(), false);
   },
-  SHARES,
 );
 
 contract(
@@ -151,7 +145,6 @@ contract(
     for (const child of children) child.kill();
     await Promise.all(children.map(({ exited }) => exited));
   },
-  SHARES,
 );
 
 for (const blocks of [false, true]) {
@@ -173,7 +166,7 @@ for (const blocks of [false, true]) {
       using guard = await lock.acquire();
       assertEquals(guard!.abandoned, false, "it is said once");
     }
-  }, SHARES);
+  });
 }
 
 contract(
@@ -196,7 +189,6 @@ contract(
     using guard = await rlock.acquire();
     assertEquals(guard!.abandoned, true);
   },
-  SHARES,
 );
 
 // ---- semaphores -------------------------------------------------------------
@@ -217,7 +209,6 @@ contract(
     await assertAllSucceed(children);
     assertEquals(semaphore.getValue(), 3);
   },
-  SHARES,
 );
 
 contract(
@@ -235,7 +226,6 @@ contract(
       "semaphore or lock released too many times",
     );
   },
-  SHARES,
 );
 
 contract(
@@ -256,7 +246,6 @@ contract(
     go.set();
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 // ---- conditions -------------------------------------------------------------
@@ -319,7 +308,6 @@ for (const blocks of [false, true]) {
       assertEquals(report.drain(), Array(6).fill(true));
       assertEquals(`${condition}`, "<Condition(<RLock(None, 0)>, 0)>");
     },
-    SHARES,
   );
 }
 
@@ -354,7 +342,6 @@ contract(
     await assertAllSucceed(children);
     assertEquals(report.drain(), Array(6).fill(true));
   },
-  SHARES,
 );
 
 contract(
@@ -370,7 +357,6 @@ contract(
     assertEquals(await report.take("the lock is held"), "not acquired");
     condition.release();
   },
-  SHARES,
 );
 
 for (const blocks of [false, true]) {
@@ -402,7 +388,6 @@ for (const blocks of [false, true]) {
       await assertAllSucceed([child]);
       assertEquals(report.drain(), [true]);
     },
-    SHARES,
   );
 
   contract(
@@ -432,7 +417,6 @@ for (const blocks of [false, true]) {
       await assertAllSucceed([child]);
       assertEquals(report.drain(), [false]);
     },
-    SHARES,
   );
 }
 
@@ -451,7 +435,7 @@ contract("COND-07 Condition.wait() says what came first", async (ctx) => {
   controller.abort(new Error("enough"));
   await assertRejects(() => aborted, Error, "enough");
   condition.notify(); // it has the lock again
-}, SHARES);
+});
 
 contract(
   "COND-X1 LESSON-04 Condition.notifyAll() does not wait for the dead",
@@ -476,7 +460,6 @@ contract(
     await assertAllSucceed([children[0]!, children[2]!]);
     await children[1]!.exited;
   },
-  SHARES,
 );
 
 // ---- events -----------------------------------------------------------------
@@ -506,7 +489,7 @@ for (const blocks of [false, true]) {
     assertEquals(await waiting, true);
     await assertAllSucceed([setter]);
     assertMatch(`${event}`, /^<Event at 0x[0-9a-f]+ set>$/);
-  }, SHARES);
+  });
 }
 
 contract(
@@ -527,7 +510,6 @@ contract(
     await assertAllSucceed(children);
     assertEquals(came.value, EVENTS * 3);
   },
-  SHARES,
 );
 
 contract("LESSON-04 Event.set() does not wait for the dead", async (ctx) => {
@@ -545,7 +527,7 @@ contract("LESSON-04 Event.set() does not wait for the dead", async (ctx) => {
   assert(performance.now() - from < 1000);
   await assertAllSucceed([children[1]!]);
   await children[0]!.exited;
-}, SHARES);
+});
 
 // ---- barriers ---------------------------------------------------------------
 
@@ -566,7 +548,6 @@ for (const blocks of [false, true]) {
       assertEquals(barrier.nWaiting, 0);
       assertEquals(barrier.broken, false);
     },
-    SHARES,
   );
 }
 
@@ -580,7 +561,6 @@ contract(
     );
     assertEquals(report.drain().sort(), [0, 1, 2, 3, 4]);
   },
-  SHARES,
 );
 
 contract(
@@ -597,7 +577,6 @@ contract(
     );
     assertEquals(report.drain(), Array(PARTIES).fill(1));
   },
-  SHARES,
 );
 
 for (
@@ -633,7 +612,7 @@ for (
     assertEquals(second.value, passes);
     assertEquals(broken.value, PARTIES - 1);
     assertEquals(barrier.broken, spoiling === "abort");
-  }, SHARES);
+  });
 }
 
 contract(
@@ -653,7 +632,6 @@ contract(
     assertEquals(broken.value, PARTIES - 1);
     assertEquals(passed.value, PARTIES);
   },
-  SHARES,
 );
 
 for (
@@ -673,7 +651,7 @@ for (
     );
     assertEquals(broken.value, PARTIES);
     assert(barrier.broken);
-  }, SHARES);
+  });
 }
 
 contract("BARR-10 Barrier(1) lets a child pass at once", async (ctx) => {
@@ -682,7 +660,7 @@ contract("BARR-10 Barrier(1) lets a child pass at once", async (ctx) => {
   await assertAllSucceed([start(ctx, passAndReport, barrier, report)]);
   assertEquals(await barrier.wait(), 0);
   assertEquals(report.drain(), [0]);
-}, SHARES);
+});
 
 contract(
   "BARR-X1 Barrier is broken for children by an action that throws",
@@ -700,7 +678,6 @@ contract(
     barrier.reset();
     assertEquals(barrier.broken, false);
   },
-  SHARES,
 );
 
 contract("LESSON-04 Barrier does not wait for a killed party", async (ctx) => {
@@ -712,4 +689,4 @@ contract("LESSON-04 Barrier does not wait for a killed party", async (ctx) => {
   await broken.reaches(1, "the other party learns of it");
   await assertAllSucceed([children[1]!]);
   await children[0]!.exited;
-}, SHARES);
+});

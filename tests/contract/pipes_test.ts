@@ -44,9 +44,6 @@ const EXCHANGED_BYTES = 64 * 1024 * 1024;
 const WRITERS = 4;
 const MESSAGES = 10;
 
-/** Pipes count their holders. */
-const SHARES = { sharesObjects: true };
-
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -99,7 +96,6 @@ for (const blocks of [false, true]) {
       await assertRejects(() => connection.recv(), EofError);
       await assertRejects(() => connection.recvBytes(), EofError);
     },
-    SHARES,
   );
 }
 
@@ -127,7 +123,6 @@ contract(
     assertEquals([reader.closed, writer.closed], [true, true]);
     await assertRejects(() => reader.recv(), ProcessError, "handle is closed");
   },
-  SHARES,
 );
 
 contract(
@@ -149,7 +144,6 @@ contract(
     await assertRejects(() => control.recv(), EofError);
     await assertRejects(() => control.send("x"), Deno.errors.BrokenPipe);
   },
-  SHARES,
 );
 
 contract(
@@ -168,7 +162,6 @@ contract(
     }
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 contract("POLL-03 Connection.poll() in a child takes nothing", async (ctx) => {
@@ -188,7 +181,7 @@ contract("POLL-03 Connection.poll() in a child takes nothing", async (ctx) => {
   await victim.exited;
   await theirs.sendBytes(encode("third"));
   assertEquals(decode(await ours.recvBytes()), "third");
-}, SHARES);
+});
 
 contract(
   "POLL-04 LESSON-30 Connection does not merge what a child sends",
@@ -205,7 +198,6 @@ contract(
       assertEquals(decode(await ours.recvBytes()), message);
     }
   },
-  SHARES,
 );
 
 contract(
@@ -229,7 +221,6 @@ contract(
     assertEquals(await control.recv(), "foobarfoobar");
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 contract(
@@ -247,7 +238,6 @@ contract(
     assert(performance.now() - from < SOON_MS);
     await child.exited;
   },
-  SHARES,
 );
 
 contract(
@@ -258,7 +248,6 @@ contract(
     await exchange(ours, EXCHANGED_BYTES);
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 // ---- wait() -----------------------------------------------------------------
@@ -295,7 +284,6 @@ for (const [row, slow] of [["WAIT-01", false], ["WAIT-03", true]] as const) {
       assertEquals(messages.sort(), expected.sort());
       await assertAllSucceed(children);
     },
-    SHARES,
   );
 }
 
@@ -335,7 +323,6 @@ contract(
     assertEquals(all.map((one) => objects.indexOf(one)), [0, 1, 2, 3]);
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 contract(
@@ -361,5 +348,4 @@ contract(
     await children[0]!.exited;
     await assertAllSucceed([children[1]!]);
   },
-  SHARES,
 );

@@ -283,7 +283,6 @@ contract(
     assertEquals(process.exitCode, 0);
     assertMatch(mailbox.drain().join(), /^QueueEmptyError: /);
   },
-  { sharesObjects: true },
 );
 
 contract("PROC-28 a child has a pool of its own", async (ctx) => {
@@ -296,7 +295,7 @@ contract("PROC-28 a child has a pool of its own", async (ctx) => {
   await process.join();
   assertEquals(process.exitCode, 0);
   assertEquals(mailbox.drain(), [[1, 4, 9, 16, 25, 36, 49]]);
-}, { sharesObjects: true });
+});
 
 contract("a child in a child ends before it", async (ctx) => {
   const mailbox = Mailbox.in(ctx);
@@ -408,7 +407,7 @@ contract(
     assertEquals(process.exitCode, 0);
     ours.close();
   },
-  { methods: ["spawn"], sharesObjects: true },
+  { methods: ["spawn"] },
 );
 
 contract(
@@ -430,7 +429,7 @@ contract(
     client.close();
     ours.close();
   },
-  { methods: ["spawn"], sharesObjects: true },
+  { methods: ["spawn"] },
 );
 
 contract(
@@ -512,7 +511,7 @@ contract("PROC-X7 an argument may be dropped after start()", async (ctx) => {
   collectGarbage(); // nothing here holds the event any more
   await process.join();
   assertEquals(process.exitCode, 0);
-}, { sharesObjects: true });
+});
 
 contract("LESSON-35 the exit sequence runs by priority", async (ctx) => {
   const mailbox = Mailbox.in<string>(ctx);

@@ -151,7 +151,7 @@ contract("PROC-03 Process passes its arguments on", async (ctx) => {
     await processes[i]!.join();
     assertEquals(processes[i]!.exitCode, 0);
   }
-}, { sharesObjects: true });
+});
 
 contract("PROC-03 Process passes any number of arguments on", async (ctx) => {
   const counts = [0, 1, 2, 7];
@@ -256,7 +256,7 @@ contract("PROC-07 Process tells its state through its life", async (ctx) => {
   assertEquals(self.authkey, currentProcess().authkey.reveal());
   assertEquals(self.pid, process.pid);
   assertEquals(self.ident, process.ident);
-}, { sharesObjects: true });
+});
 
 contract("PROC-08 Process.ident tells children apart", async (ctx) => {
   const mailbox = Mailbox.in<SelfReport>(ctx);
@@ -366,7 +366,7 @@ contract("PROC-14 Process.sentinel is ready at the end", async (ctx) => {
   assertEquals(sentinel.ready, true);
   assertEquals(await ctx.wait([sentinel], { timeout: 0 }), [sentinel]);
   assertEquals(process.sentinel, sentinel);
-}, { sharesObjects: true });
+});
 
 contract("PROC-15 Process.close() lets go of an ended child", async (ctx) => {
   const queue = new ctx.Queue<null>();
@@ -396,7 +396,7 @@ contract("PROC-15 Process.close() lets go of an ended child", async (ctx) => {
     collectGarbage();
     return reference.deref() === undefined;
   }, "a closed Process is collected");
-}, { sharesObjects: true });
+});
 
 const CLOSED = "process object is closed";
 

@@ -39,9 +39,6 @@ const LARGE_BYTES = 64 * 1024 * 1024;
 const WORKERS = 4;
 const JOBS = 10;
 
-/** Queues count their references. */
-const SHARES = { sharesObjects: true };
-
 for (const blocks of [false, true]) {
   const how = blocks ? "a child that blocks" : "a child";
   contract(`QUEUE-01 Queue is full until ${how} gets`, async (ctx) => {
@@ -69,7 +66,7 @@ for (const blocks of [false, true]) {
     await assertAllSucceed([child]);
     assertEquals(report.drain(), [1, 2, 3, 4, 5, 6]);
     assertEquals([queue.empty(), queue.full()], [true, false]);
-  }, SHARES);
+  });
 
   contract(`QUEUE-02 Queue gives in order what ${how} put`, async (ctx) => {
     const queue = new ctx.Queue<number>();
@@ -85,7 +82,7 @@ for (const blocks of [false, true]) {
       () => queue.get({ block: false, timeout: 1000 }),
       QueueEmptyError,
     );
-  }, SHARES);
+  });
 }
 
 contract(
@@ -98,7 +95,6 @@ contract(
     for (let i = 0; i < 20; i++) assertEquals(queue.getNowait(), i);
     assertThrows(() => queue.getNowait(), QueueEmptyError);
   },
-  SHARES,
 );
 
 contract(
@@ -116,7 +112,6 @@ contract(
     queue.getNowait();
     assertEquals([queue.qsize(), queue.empty()], [0, true]);
   },
-  SHARES,
 );
 
 contract(
@@ -137,7 +132,6 @@ contract(
       "task_done() called too many times",
     );
   },
-  SHARES,
 );
 
 contract("QUEUE-06 Queue.get() waits as long as it is told", async (ctx) => {
@@ -170,7 +164,6 @@ contract(
     assertEquals(report.drain(), [true]);
     assertEquals(queue.empty(), true);
   },
-  SHARES,
 );
 
 contract(
@@ -191,7 +184,6 @@ contract(
       assertEquals(report.drain(), [1]);
     }
   },
-  SHARES,
 );
 
 contract(
@@ -205,7 +197,6 @@ contract(
     assertEquals(queue.getSync(), false);
     assertEquals(queue.empty(), true);
   },
-  SHARES,
 );
 
 contract(
@@ -224,7 +215,6 @@ contract(
     await assertAllSucceed([child]);
     assertEquals(report.drain(), [true]);
   },
-  SHARES,
 );
 
 contract("QUEUE-X1 Queue keeps the order of each producer", async (ctx) => {
@@ -240,7 +230,7 @@ contract("QUEUE-X1 Queue keeps the order of each producer", async (ctx) => {
     const ofOne = items.filter((item) => item >= i && item < i + 10);
     assertEquals(ofOne, [i, i + 1, i + 2]);
   }
-}, SHARES);
+});
 
 contract(
   "QUEUE-X2 LESSON-27 Queue.put() sends what the value was at the call",
@@ -256,7 +246,6 @@ contract(
     await assertAllSucceed([start(ctx, getAll, queue, 1, report, go)]);
     assertEquals(report.drain(), [[1]]);
   },
-  SHARES,
 );
 
 contract(
@@ -272,7 +261,6 @@ contract(
     assertEquals(sums.length, WORKERS);
     assertEquals(sums.reduce((a, b) => a + b), 5050);
   },
-  SHARES,
 );
 
 contract(
@@ -327,7 +315,6 @@ contract(
     }
     await assertAllSucceed([child]);
   },
-  SHARES,
 );
 
 contract(
@@ -344,7 +331,6 @@ contract(
     await assertAllSucceed([children[1]!]);
     await children[0]!.exited;
   },
-  SHARES,
 );
 
 contract(
@@ -360,7 +346,6 @@ contract(
     }
     assertEquals(queue.empty(), true);
   },
-  SHARES,
 );
 
 contract("Queue carries items of 64 MB between processes", async (ctx) => {
@@ -370,7 +355,7 @@ contract("Queue carries items of 64 MB between processes", async (ctx) => {
   const item = await queue.get();
   // Compared as one: the assertion would take minutes to look at each byte.
   assert(isSame(item, patterned(LARGE_BYTES)));
-}, SHARES);
+});
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
   const words = (bytes: Uint8Array) => new Uint32Array(bytes.slice().buffer);
@@ -391,5 +376,4 @@ contract(
     assertEquals(await joined, true);
     await worker.exited;
   },
-  SHARES,
 );

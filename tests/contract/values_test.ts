@@ -28,9 +28,6 @@ const SEQUENCE = [680, 626, 934, 821, 150, 233, 548, 982, 714, 831];
 const ADDERS = 4;
 const ADDS = 2000;
 
-/** Values count their references. */
-const SHARES = { sharesObjects: true };
-
 for (const row of ["VAL-01 Value", "VAL-02 RawValue"]) {
   contract(`${row} that a child sets is seen here`, async (ctx) => {
     const Maker = row.endsWith("RawValue")
@@ -50,7 +47,7 @@ for (const row of ["VAL-01 Value", "VAL-02 RawValue"]) {
       [24234, -4.25, 234, 2n ** 34n],
     );
     assertEquals(values.c.value, "y");
-  }, SHARES);
+  });
 }
 
 for (
@@ -68,7 +65,6 @@ for (
       );
       assertEquals(value.value, ADDERS * ADDS);
     },
-    SHARES,
   );
 }
 
@@ -85,7 +81,7 @@ for (const row of ["ARR-01 Array", "ARR-03 RawArray"]) {
     for (let i = 1; i < local.length; i++) local[i]! += local[i - 1]!;
     await assertAllSucceed([start(ctx, addUpInPlace, array)]);
     assertEquals(array.toArray(), local);
-  }, SHARES);
+  });
 }
 
 contract(
@@ -101,7 +97,6 @@ contract(
       assertEquals(array.toArray(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
   },
-  SHARES,
 );
 
 for (const [row, lock] of [["CTYPE-01", false], ["CTYPE-02", true]] as const) {
@@ -125,7 +120,6 @@ for (const [row, lock] of [["CTYPE-01", false], ["CTYPE-02", true]] as const) {
       assertEquals(array.toArray(), [0, 2, 4, 6]);
       assertEquals(text.value, "hellohello");
     },
-    SHARES,
   );
 }
 
@@ -143,7 +137,7 @@ contract("CTYPE-03 copy() is not what a child changes", async (ctx) => {
   await assertAllSucceed([start(ctx, double, given)]);
   assertEquals(struct.toObject(), { x: 4, y: 10 });
   assertEquals(kept.toObject(), { x: 2, y: 5 });
-}, SHARES);
+});
 
 // ---- named memory -----------------------------------------------------------
 
@@ -165,7 +159,6 @@ contract(
       Deno.errors.NotFound,
     );
   },
-  SHARES,
 );
 
 contract(
@@ -189,7 +182,6 @@ contract(
     new ctx.SharedMemory({ name: memory.name }).close();
     memory.unlink();
   },
-  SHARES,
 );
 
 contract(
@@ -204,5 +196,4 @@ contract(
     list.shm.close();
     list.shm.unlink();
   },
-  SHARES,
 );

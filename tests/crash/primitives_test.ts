@@ -141,7 +141,8 @@ for (const fate of FATES) {
         await test.step(what, () => check(world, moment, keeps));
       }
       world.ours.close();
-    }, { sharesObjects: true });
+      // Deno keeps the steps of a test, and with them what they refer to.
+    }, { keepsBlocks: true });
   }
 }
 
@@ -360,4 +361,4 @@ contract("crash matrix: killed while its thread blocks", async (ctx) => {
     }
     ours.close();
   }
-}, { sharesObjects: true });
+});

@@ -12,12 +12,6 @@ import type { Context, SyncManager } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
 import type { ContractOptions } from "../_support/contract.ts";
 
-/**
- * For tests whose children get objects of shared memory: they take their references
- * with them, so that the memory is not looked at.
- */
-export const SHARES = { sharesObjects: true };
-
 /** How soon the survivor has to know. */
 export const LEARN_MS = 2000;
 

@@ -11,7 +11,7 @@ import {
   takeAndStay,
   useLater,
 } from "../fixtures/managers.ts";
-import { inChild, LEARN_MS, managed, SHARES } from "./_managed.ts";
+import { inChild, LEARN_MS, managed } from "./_managed.ts";
 
 /** Waits until a server has so many objects. */
 async function reaches(
@@ -99,7 +99,6 @@ managed(
     await reaches(m, 0, "the lease of the killed client ends");
     ours.close();
   },
-  SHARES,
 );
 
 managed(
@@ -117,7 +116,6 @@ managed(
     assertEquals(await m.numberOfObjects(), 0);
     queue.close();
   },
-  SHARES,
 );
 
 contract(
@@ -138,7 +136,6 @@ contract(
     );
     queue.close();
   },
-  SHARES,
 );
 
 managed(

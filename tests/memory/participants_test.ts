@@ -132,8 +132,11 @@ eachKind(
         assertEquals(header[base + word], 0, `word ${word}`);
         header[base + word] = -1; // what its owner may leave there
       }
-      for (const word of [at.S_ENTRIES_USED, at.S_OVERFLOWING]) {
-        header[base + word] = 0; // what Waiting.bury() counts on
+      // What Arena.bury() follows.
+      for (
+        const word of [at.S_ENTRIES_USED, at.S_OVERFLOWING, at.S_REFERENCES]
+      ) {
+        header[base + word] = 0;
       }
       arena.bury(token);
     }

@@ -49,6 +49,7 @@ export class SyncWorld {
   constructor(kind: MemoryKind) {
     this.kind = kind;
     this.arena = adopt(Arena.create(kind, RESERVED_BYTES));
+    this.arena.references.open();
   }
 
   /** A class whose objects belong to this world. */
@@ -59,6 +60,7 @@ export class SyncWorld {
   /** Another participant. */
   another(): Arena {
     const arena = Arena.attach(this.arena.invite());
+    arena.references.open();
     this.#others.push(arena);
     return arena;
   }

@@ -427,7 +427,8 @@ import { bindTo } from "${resolve("primitives/block.ts")}";
 import * as arrays from "${resolve("primitives/array.ts")}";
 
 const RawArray = bindTo(arrays.RawArray, "worker");
-const { heap } = arenaFor("worker");
+const { heap, references } = arenaFor("worker");
+references.open();
 const start = heap.blocks;
 async function left() {
   for (let i = 0; i < 20; i++) {

@@ -40,7 +40,7 @@ const DROPPED_LOCKS = 100_000;
 const MARGIN_BYTES = 48 * 1024 * 1024;
 
 /** Up to 32 children each: on a busy machine they need longer to start. */
-const SHARES = { sharesObjects: true, limitMs: 300_000 };
+const PATIENT = { limitMs: 300_000 };
 
 for (
   const [how, target] of [
@@ -57,7 +57,7 @@ for (
       );
       assertEquals(value.value, ADDERS * ADDS);
     },
-    SHARES,
+    PATIENT,
   );
 }
 
@@ -83,7 +83,7 @@ for (const blocks of [true, false]) {
       assertEquals(report.drain(), expected);
       assertEquals([barrier.nWaiting, barrier.broken], [0, false]);
     },
-    SHARES,
+    PATIENT,
   );
 }
 
@@ -120,7 +120,7 @@ contract(
     assert(lost <= killed, `${lost} are lost, and ${killed} were killed`);
     assertEquals(queue.empty(), true);
   },
-  SHARES,
+  PATIENT,
 );
 
 /** Children, each of which is replaced when it is killed. */
@@ -153,7 +153,7 @@ class Crowd {
     await until(
       () => some.every((one) => !one.isAlive()),
       "all are done",
-      SHARES.limitMs,
+      PATIENT.limitMs,
     );
     await assertAllSucceed(some);
   }
