@@ -21,6 +21,8 @@ export const CONFIG: string =
 
 /** A program that takes longer hangs. */
 const LIMIT_MS = 40_000;
+/** What lies in a pipe has been read when nothing has come for so long. */
+const QUIET_MS = 100;
 
 /** How a program is run. */
 export interface ProgramOptions {
@@ -228,8 +230,12 @@ export class Program {
     this.#hasEnded = true;
     clearTimeout(this.#timer);
     const left = this.running();
-    // What it has left running holds its end of the pipes.
-    if (left.length === 0) await Promise.all([this.#out.read, this.#err.read]);
+    // What it has left running holds its end of the pipes: then all is read that
+    // is there, but no end of it comes.
+    const outputs = [this.#out, this.#err];
+    await Promise.all(
+      outputs.map((text) => left.length === 0 ? text.read : text.settled()),
+    );
     const end = {
       code,
       signal,
@@ -274,6 +280,19 @@ class Text {
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
     this.read = this.#collect(stream);
+  }
+
+  /** Waits until it has ended, or nothing has come for a while. */
+  async settled(): Promise<void> {
+    for (let seen = -1; seen !== this.text.length;) {
+      seen = this.text.length;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const quiet = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, QUIET_MS);
+      });
+      await Promise.race([this.read, quiet]);
+      clearTimeout(timer);
+    }
   }
 
   async #collect(
