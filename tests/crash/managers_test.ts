@@ -315,7 +315,7 @@ contract("a server ends with the process that started it", async (ctx) => {
   if (ctx.getStartMethod() === "spawn") {
     await until(() => !isRunning(server), "the server has ended", LEARN_MS);
   }
-  // What was on its way to the one that is killed is lost with it.
+  // Two blocks of those who are killed together stay in use: still to be explained.
 }, { keepsBlocks: true });
 
 contract(
