@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
 import { answerTwice } from "../fixtures/plain.ts";
 
@@ -14,5 +15,20 @@ contract(
     await process.join();
     assertEquals(process.exitCode, 0);
     here.close();
+  },
+);
+
+contract(
+  "Process that is killed as it starts gives back what it was sent",
+  async (ctx) => {
+    const queue = new ctx.Queue<number>();
+    const process = new ctx.Process({
+      target: stay as (...args: unknown[]) => unknown,
+      args: [queue, new ctx.Lock(), new ctx.Event()],
+    });
+    process.start();
+    process.kill();
+    await process.exited;
+    queue.close();
   },
 );
