@@ -29,6 +29,8 @@ import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 // Any task may have handles among its arguments, of whatever kind.
 import "../primitives/mod.ts";
 import { fromMessage, toMessage } from "../primitives/wire.ts";
+import { callWithAll, callWithItem } from "./_calls.ts";
+import type { Callable } from "./_calls.ts";
 import { packed, unsendable } from "./_failures.ts";
 import { openParcel } from "./_parcel.ts";
 import {
@@ -62,8 +64,6 @@ import {
 } from "./_protocol.ts";
 import type { ChunkResults, Thrown } from "./_protocol.ts";
 import { beginTask, endTask, enterPool } from "./current_task.ts";
-
-type Callable = (...args: unknown[]) => unknown;
 
 /**
  * What a worker is told of how it is to begin and to end. The arguments are apart:
@@ -387,10 +387,8 @@ class PoolWorkerMain {
     if (this.#kind === CALL) return this.#call(fn, args, begunMs);
     const isSpread = this.#kind === EACH_SPREAD ||
       this.#kind === EACH_SPREAD_FAIL_FAST;
-    const callItem = isSpread
-      ? (i: number) => fn(...args[i] as unknown[])
-      : (i: number) => fn(args[i]);
-    return this.#callEach(callItem, args.length, begunMs);
+    const call = isSpread ? callWithAll : callWithItem;
+    return this.#callEach((i) => call(fn, args[i]), args.length, begunMs);
   }
 
   #call(
@@ -401,7 +399,7 @@ class PoolWorkerMain {
     this.#beginItem(0);
     let result: unknown;
     try {
-      result = fn(...args);
+      result = callWithAll(fn, args);
     } catch (error) {
       this.#end(begunMs);
       this.answerThrown(FAILURE, this.#sequence, error);
