@@ -35,7 +35,7 @@ export function stepText(step: unknown): string {
   if (step === undefined) return "";
   if (typeof step === "number") return `[${step}]`;
   if (typeof step === "string") {
-    return IDENTIFIER_REGEXP.test(step)
+    return identifier().test(step)
       ? `.${step}`
       : /^\d+$/.test(step)
       ? `[${step}]`
@@ -44,7 +44,8 @@ export function stepText(step: unknown): string {
   return step instanceof MapStep ? `.get(${keyText(step.key)})` : `${step}`;
 }
 
-const IDENTIFIER_REGEXP = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
+/** Made when there is an error to tell: it takes V8 0.7 ms, as a child starts. */
+const identifier = () => /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
 function keyText(key: unknown): string {
   if (typeof key === "string") return JSON.stringify(key);

@@ -115,8 +115,8 @@ export class FileMapping implements Mapping {
     return libc().fallocate(
       this.fd,
       FALLOC_PUNCH_HOLE_KEEP_SIZE,
-      BigInt(offset),
-      BigInt(byteLength),
+      offset,
+      byteLength,
     ) === 0;
   }
 }

@@ -52,7 +52,7 @@ export class MemfdMapping implements Mapping {
     let refusal: unknown;
     for (const byteLength of sizes) {
       try {
-        if (ftruncate(fd, BigInt(byteLength)) !== 0) {
+        if (ftruncate(fd, byteLength) !== 0) {
           throw new RangeError(`Cannot reserve memory: error ${errno()}`);
         }
         return new MemfdMapping(fd, map(fd, byteLength), byteLength);
@@ -74,7 +74,7 @@ export class MemfdMapping implements Mapping {
       );
     }
     // Touching what lies behind the end of a file kills the process.
-    if (lseek(own, 0n, SEEK_END) < BigInt(byteLength)) {
+    if (lseek(own, 0, SEEK_END) < byteLength) {
       close(own);
       throw new Error(
         `Cannot attach to shared memory as file ${fd} of process ${pid} is not one that this package has made`,
@@ -98,8 +98,8 @@ export class MemfdMapping implements Mapping {
     return this.#libc.fallocate(
       this.file,
       FALLOC_PUNCH_HOLE_KEEP_SIZE,
-      BigInt(offset),
-      BigInt(byteLength),
+      offset,
+      byteLength,
     ) === 0;
   }
 }
@@ -117,12 +117,10 @@ function isReachable(fd: number): boolean {
 
 function map(fd: number, byteLength: number): Deno.PointerObject {
   const pointer = libc().mmap(
-    0n,
-    BigInt(byteLength),
+    byteLength,
     PROT_READ_WRITE,
     MAP_SHARED | MAP_NORESERVE,
     fd,
-    0n,
   );
   // MAP_FAILED is -1, not null.
   const hasFailed = pointer === null ||

@@ -105,7 +105,7 @@ function hasEndedOnLinux(pid: number): boolean {
   const fd = open(cString(`/proc/${pid}/stat`), O_CLOEXEC);
   // It may be this process that cannot open any more files.
   if (fd < 0) return errno() === ENOENT;
-  const length = Number(read(fd, stat, BigInt(STAT_BYTES)));
+  const length = read(fd, stat);
   const error = length < 0 ? errno() : 0;
   close(fd);
   if (length <= 0) return error === ESRCH;
@@ -178,7 +178,7 @@ function commandLineOfLinux(): string[] | undefined {
   const fd = open(cString("/proc/self/cmdline"), O_CLOEXEC);
   if (fd < 0) return undefined;
   const bytes = new Uint8Array(COMMAND_LINE_BYTES);
-  const length = Number(read(fd, bytes, BigInt(bytes.byteLength)));
+  const length = read(fd, bytes);
   close(fd);
   if (length <= 0) return undefined;
   const text = new TextDecoder().decode(bytes.subarray(0, length));
@@ -217,7 +217,7 @@ const SIGINT = 2;
  */
 export function dieWithParent(parent: number): boolean {
   if (isNative()) {
-    libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n);
+    libc().prctl(PR_SET_PDEATHSIG, SIGKILL);
     return true;
   }
   if (os === "darwin") dieWithProcessOnMac(parent);
@@ -260,8 +260,8 @@ function dieWithProcessOnMac(pid: number): void {
 /** Leaves Ctrl-C to the parent. */
 export function ignoreInterrupt(): void {
   if (os === "windows") return ignoreConsole();
-  const { signal } = os === "linux" ? libc() : posix();
-  signal(SIGINT, BigInt(SIGNAL_IGNORED));
+  if (os === "linux") libc().ignore(SIGINT);
+  else posix().signal(SIGINT, BigInt(SIGNAL_IGNORED));
 }
 
 // Opened at once where nothing has to be asked: opened in the middle of a user's
