@@ -25,7 +25,7 @@ import { viewClass } from "./_views.ts";
 import { classNamed } from "./classes.ts";
 import type { RegisteredClass } from "./classes.ts";
 import type { DecodeOptions } from "./decoder.ts";
-import { reviverOf } from "./handles.ts";
+import { reviverOf, unknownKind } from "./handles.ts";
 
 /** Made once: an object for each message would be a tenth of the garbage. */
 export const NO_OPTIONS: DecodeOptions = {};
@@ -439,11 +439,7 @@ export class Decoder extends Reader {
     const tag = this.string();
     const { tags: accepted } = this.#options;
     const revive = accepted?.has(tag) === false ? undefined : reviverOf(tag);
-    if (revive === undefined) {
-      throw new EncodingError(
-        `Cannot decode a handle as its kind is not known here: "${tag}"`,
-      );
-    }
+    if (revive === undefined) throw unknownKind(tag);
     return this.#revive((data) => revive(data, this.#options.source));
   }
 

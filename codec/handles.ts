@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { EncodingError } from "../errors.ts";
 
 /**
  * Method by which a library object (a lock, a queue …) says what stands for it
@@ -68,6 +69,25 @@ const revivers = new Map<string, Revive>();
  */
 export function registerTag(tag: string, revive: Revive): void {
   revivers.set(tag, revive);
+}
+
+const unknownKinds = new WeakSet<object>();
+
+/** The error for a handle of a kind that is not registered. */
+export function unknownKind(tag: string): EncodingError {
+  const error = new EncodingError(
+    `Cannot decode a handle as its kind is not known here: "${tag}"`,
+  );
+  unknownKinds.add(error);
+  return error;
+}
+
+/**
+ * Whether a decoding failed because a kind of handle is not registered: it may
+ * succeed once the module of that kind is loaded.
+ */
+export function isUnknownKind(error: unknown): boolean {
+  return typeof error === "object" && error !== null && unknownKinds.has(error);
 }
 
 /** The reviver of a tag, if there is one. */

@@ -145,12 +145,7 @@ async function run({ birth, readArgs }: Read): Promise<void> {
     }
   }
   const target = birth.target ? await load(birth.target) : undefined;
-  // A kind of handle is known once its module is loaded. Only then: these are half
-  // of the modules of a child, and a third of the time it takes to start.
-  if (birth.hasHandles) await import("../primitives/mod.ts");
-  const { value, loading } = readArgs();
-  // Functions among the arguments have modules too.
-  await loading;
+  const value = await readArgs();
   current.isBootstrapping = false;
   if (birth.isClass) {
     current.process = selfProcess(target!, value as Record<string, unknown>);

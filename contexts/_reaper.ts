@@ -17,6 +17,7 @@
 import { S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { giveBack } from "../primitives/block.ts";
+import { loadAllKinds } from "../primitives/wire.ts";
 import { dropBirth } from "./birth.ts";
 
 /** Milliseconds between two looks at adopted processes. */
@@ -143,7 +144,7 @@ function giveBackAll(arena: Arena, list: number): void {
 
 /** The dead had objects of kinds that this participant has not loaded. */
 async function giveBackLater(arena: Arena, blocks: number[]): Promise<void> {
-  await import("../primitives/mod.ts");
+  await loadAllKinds();
   for (const offset of blocks) giveBack(arena, offset);
 }
 

@@ -21,8 +21,7 @@
 import { S_BIRTH } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { UNIT } from "../memory/layout.ts";
-import { fromMessage, toMessage } from "../primitives/wire.ts";
-import type { Arrival } from "../primitives/wire.ts";
+import { arrived, fromMessage, toMessage } from "../primitives/wire.ts";
 import type { FunctionReference } from "./functions.ts";
 
 /** What is known about whoever started a child. */
@@ -63,11 +62,6 @@ export interface Birth {
   readonly target: FunctionReference | null;
   /** Whether the target is a class of Process; its own fields are the arguments. */
   readonly isClass: boolean;
-  /**
-   * Whether there are handles among the arguments: then the child needs to know
-   * all kinds of them, whatever its own modules import.
-   */
-  readonly hasHandles: boolean;
   /** The logger's level and whether it writes to stderr, if it is on. */
   readonly log: { level: number; toStderr: boolean } | null;
   /** Limit of the heap in MiB, to recognise when it has been exceeded. */
@@ -121,7 +115,7 @@ export interface Read {
   /** The facts. */
   readonly birth: Birth;
   /** Decodes the arguments, after which the record may be freed. */
-  readArgs(): Arrival;
+  readArgs(): Promise<unknown>;
 }
 
 /**
@@ -139,11 +133,11 @@ export function readBirth(arena: Arena): Read {
   const { value } = fromMessage(facts);
   return {
     birth: value as Birth,
-    readArgs: () => {
+    readArgs: async () => {
       const at = offset + HEAD_BYTES + factsLength;
-      const arrival = fromMessage(arena.bytes(at, argsLength));
+      const args = await arrived(arena.bytes(at, argsLength));
       if (argsLength >= LARGE_BYTES) dropBirth(arena, arena.me);
-      return arrival;
+      return args;
     },
   };
 }

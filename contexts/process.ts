@@ -9,7 +9,7 @@ import { EncodingError, ProcessError } from "../errors.ts";
 import { getLogState } from "../_log.ts";
 import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
-import { handlesSent, kindOf, travelsAs } from "../primitives/block.ts";
+import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { toMessage } from "../primitives/wire.ts";
 import { AuthKey } from "./authkey.ts";
@@ -92,6 +92,8 @@ export interface ProcessInfo {
 export interface InternalOptions {
   /** Whether Ctrl-C is the parent's business alone. */
   readonly ignoreInterrupt?: boolean;
+  /** Gives the arguments, once it is known who will read them. */
+  readonly argsFor?: (token: number) => unknown[];
   /** Modules to load before the arguments are read: classes in them come from there. */
   readonly preload?: readonly string[];
   /** What the exit of the child means to its owner. */
@@ -488,9 +490,10 @@ export class Process<A extends unknown[] = unknown[]> {
     const handle = arena.invite();
     const { token } = handle;
     try {
-      const sent = isClass ? { ...this } : this.#args;
+      const sent = isClass
+        ? { ...this }
+        : this.#internal.argsFor?.(token) ?? this.#args;
       const root = isClass ? "this" : "args";
-      const handles = handlesSent();
       const args = toMessage(sent, { kind: method, token }, root);
       writeBirth(arena, token, {
         name: this.#name,
@@ -510,7 +513,6 @@ export class Process<A extends unknown[] = unknown[]> {
         preload: [...preloaded(), ...this.#internal.preload ?? []],
         target,
         isClass,
-        hasHandles: handlesSent() !== handles,
         log: getLogState(),
         memoryLimitMb: this.#options.memoryLimitMb ?? null,
       }, args);

@@ -16,7 +16,7 @@ import type { Process } from "../contexts/process.ts";
 import { arenaFor, keyOf, NOT_YET, Ring, RING_BYTES } from "../memory/mod.ts";
 import type { Arena, MemoryKind } from "../memory/mod.ts";
 import type { Address } from "../network/mod.ts";
-import { fromMessage, toMessage } from "../primitives/wire.ts";
+import { arrived, toMessage } from "../primitives/wire.ts";
 
 /** What a server answers. */
 export type Answer =
@@ -69,9 +69,7 @@ export class Startup {
       return hasEnded ? null : NOT_YET;
     });
     if (!(answer instanceof Uint8Array)) return null;
-    const { value, loading } = fromMessage(answer);
-    await loading;
-    return value as Answer;
+    return await arrived(answer) as Answer;
   }
 
   /** Gives the memory back. The child must have ended. */

@@ -130,7 +130,7 @@ export class Crew {
       this.#key,
       `${method}PoolWorker-${this.started + 1}`,
       this.#options,
-      this.#setup(),
+      (token) => this.#setup(token),
       (worker) => this.#onEnd(worker),
     );
     this.started++;
@@ -138,11 +138,14 @@ export class Crew {
     log.debug("added worker");
   }
 
-  /** For each worker anew: handles in it are counted by who decodes them. */
-  #setup(): Uint8Array | null {
+  /**
+   * For each worker anew: handles in it are counted by who decodes them, or given
+   * back if that one does not live to do so.
+   */
+  #setup(token: number): Uint8Array | null {
     const { initializer, initArgs, finalizer } = this.#options;
     if (!initializer && !finalizer) return null;
-    const target = { kind: this.#arena.kind };
+    const target = { kind: this.#arena.kind, token };
     const args = gathered(toMessage(initArgs, target, "initArgs"));
     const setup: Setup = [initializer as Setup[0], finalizer, args];
     return gathered(toMessage(setup, target, "[initializer, finalizer]"));

@@ -106,7 +106,7 @@ export class PoolWorker {
    * @param answersKey What the pool waits for.
    * @param name Name of its process.
    * @param options What the pool is made with.
-   * @param setup What it is told at the start, encoded for it alone.
+   * @param setup Gives what it is told at the start, encoded for it alone.
    * @param onEnd Told when it has ended.
    * @throws What starting a process throws.
    */
@@ -116,7 +116,7 @@ export class PoolWorker {
     answersKey: number,
     name: string,
     options: ResolvedPoolOptions,
-    setup: Uint8Array | null,
+    setup: (token: number) => Uint8Array | null,
     onEnd: (worker: PoolWorker) => void,
   ) {
     this.#arena = arena;
@@ -126,14 +126,23 @@ export class PoolWorker {
     this.#channel.prime();
     const Bound = bindTo(Process, arena.kind);
     const internal = {
-      [INTERNAL]: { ignoreInterrupt: true, onEnd: () => onEnd(this) },
+      [INTERNAL]: {
+        ignoreInterrupt: true,
+        onEnd: () => onEnd(this),
+        argsFor: (token: number) => [
+          arena.kind,
+          offset,
+          poolOffset,
+          Date.now(),
+          setup(token),
+        ],
+      },
     };
     try {
       this.process = new Bound({
         ...options.process,
         ...internal,
         target: poolWorker as (...args: unknown[]) => unknown,
-        args: [arena.kind, offset, poolOffset, Date.now(), setup],
         name,
         daemon: true,
       });

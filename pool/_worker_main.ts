@@ -26,9 +26,8 @@ import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
-// Any task may have handles among its arguments, of whatever kind.
-import "../primitives/mod.ts";
-import { fromMessage, toMessage } from "../primitives/wire.ts";
+import { isUnknownKind } from "../codec/handles.ts";
+import { arrived, fromMessage, toMessage } from "../primitives/wire.ts";
 import { callWithAll, callWithItem } from "./_calls.ts";
 import type { Callable } from "./_calls.ts";
 import { packed, unsendable } from "./_failures.ts";
@@ -152,13 +151,10 @@ const NEVER: Promise<never> = new Promise(() => {});
 async function begin(setup: Uint8Array | null): Promise<Callable | null> {
   if (!setup) return null;
   current.isBootstrapping = true;
-  const { value, loading } = fromMessage(setup);
-  await loading;
-  const [initializer, finalizer, initArgs] = value as Setup;
-  const args = fromMessage(initArgs);
-  await args.loading;
+  const [initializer, finalizer, initArgs] = await arrived(setup) as Setup;
+  const args = await arrived(initArgs) as unknown[];
   current.isBootstrapping = false;
-  await initializer?.(...args.value as unknown[]);
+  await initializer?.(...args);
   return finalizer;
 }
 
@@ -333,6 +329,7 @@ class PoolWorkerMain {
       if (loading) return this.#runWhenLoaded();
       args = value as unknown[];
     } catch (error) {
+      if (isUnknownKind(error)) return this.#runWhenLoaded();
       this.answerThrown(FAILURE, this.#sequence, error);
       return undefined;
     } finally {
@@ -347,9 +344,7 @@ class PoolWorkerMain {
     const body = this.#body;
     try {
       fn = await this.#load(this.#fn);
-      const { value, loading } = fromMessage(body);
-      await loading;
-      args = value as unknown[];
+      args = await arrived(body) as unknown[];
     } catch (error) {
       this.answerThrown(FAILURE, this.#sequence, error);
       return;

@@ -189,13 +189,6 @@ export class Block {
   }
 }
 
-let handles = 0;
-
-/** How many objects that stand for something shared have been sent so far. */
-export function handlesSent(): number {
-  return handles;
-}
-
 /**
  * Says how objects of a class travel. Called in a static block of the class, so
  * that the function sees its private fields.
@@ -209,7 +202,6 @@ export function travelsAs<T extends object>(
 ): void {
   Object.defineProperty(cls.prototype, TO_WIRE, {
     value: function (this: T, target: unknown): WireForm {
-      handles++;
       return toWire(this, target);
     },
   });

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
-import { answerTwice } from "../fixtures/plain.ts";
+import { addUnder, answerTwice, keep } from "../fixtures/plain.ts";
+import "../../mod.ts";
 
 contract(
   "Process hands a connection to a module that does not import the package",
@@ -30,5 +31,27 @@ contract(
     process.kill();
     await process.exited;
     queue.close();
+  },
+);
+
+contract(
+  "Pool hands shared objects to a module that does not import the package",
+  async (ctx) => {
+    const given = { lock: new ctx.Lock(), total: new ctx.Value("i", 0) };
+    {
+      await using pool = new ctx.Pool(1);
+      // Known once they have come, and not taken twice where the first has made
+      // them known.
+      await pool.starmap(addUnder, [[1, given], [2, given], [3, given]]);
+      assertEquals(given.total.value, 6);
+      await pool.apply(addUnder, [4, given]);
+    }
+    await using pool = new ctx.Pool({
+      processes: 2,
+      initializer: keep,
+      initArgs: [given],
+    });
+    await pool.starmap(addUnder, [[5, undefined], [6, given]]);
+    assertEquals(given.total.value, 21);
   },
 );
