@@ -91,6 +91,12 @@ export function getLogState(): LogState {
 }
 
 /**
+ * Not named in the import, but computed: Deno would look through it, and through
+ * the package it is built on, as each child starts, though few children need it.
+ */
+const LOGGING = new URL("./logging.ts", import.meta.url).href;
+
+/**
  * Takes over the settings of the parent. To be awaited before the user's module
  * is imported: what it then asks for is asked of a logger that is set up.
  *
@@ -98,6 +104,6 @@ export function getLogState(): LogState {
  */
 export async function applyLogState(state: LogState): Promise<void> {
   if (state.level === 0 && !state.toStderr) return;
-  if (sink === null) await import("./logging.ts");
+  if (sink === null) await import(LOGGING);
   sink?.setState(state);
 }

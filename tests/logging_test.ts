@@ -44,6 +44,8 @@ async function run(body: string): Promise<{ stdout: string; stderr: string }> {
     args: [
       "run",
       "--no-lock",
+      // As every child has for the modules it loads.
+      `--allow-read=${fromFileUrl(import.meta.resolve("../"))}`,
       "--config",
       fromFileUrl(import.meta.resolve("../deno.json")),
       "-",
