@@ -32,24 +32,32 @@ function family(): number[] {
   return pids;
 }
 
-/** MiB in use by this process and its children. */
-export function rssMb(): number {
+/**
+ * MiB in use by this process and its children.
+ *
+ * @param kind `Rss` counts the program's own code in each of them, `Pss` divides
+ * it among all that have it.
+ */
+export function memoryMb(kind: "Rss" | "Pss"): number {
+  const line = new RegExp(`^${kind}:\\s+(\\d+)`, "m");
   let kib = 0;
   for (const pid of family()) {
-    kib += Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+    kib += Number(line.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
   }
   return kib / 1024;
 }
 
-/** Seconds of processor time they have used. */
+/** Seconds of processor time that their threads have used. */
 export function cpuSeconds(): number {
-  let ticks = 0;
+  let nanoseconds = 0;
   for (const pid of family()) {
-    const stat = read(`/proc/${pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    ticks += Number(fields[11]) + Number(fields[12]);
+    for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+      // The clock of /proc/<pid>/stat counts hundredths: too coarse for idleness.
+      const text = read(`/proc/${pid}/task/${name}/schedstat`);
+      nanoseconds += Number(text.split(" ")[0]);
+    }
   }
-  return ticks / 100;
+  return nanoseconds / 1e9;
 }
 
 function read(path: string): string {

@@ -22,9 +22,9 @@ import {
   CPU_ITEMS,
   cpuSeconds,
   MAP_ITEMS,
+  memoryMb,
   QUEUE_ITEMS,
   ROUND_TRIPS,
-  rssMb,
   SERIAL_CALLS,
 } from "./_sizes.ts";
 import type { Sample } from "../_side.ts";
@@ -288,19 +288,20 @@ const ROWS: Record<string, (ctx: Context, size: number) => Turns> = {
     };
   },
 
-  "memory-idle"(ctx) {
+  "memory-idle"(ctx, isShared) {
     const COUNT = 8;
+    const kind = isShared ? "Pss" : "Rss";
     let before = 0;
     let pool: ReturnType<typeof make> | undefined;
     const make = () => new ctx.Pool(COUNT);
     return {
       round: async () => {
         await pool?.terminate();
-        before = rssMb();
+        before = memoryMb(kind);
         pool = make();
         await pool.ready;
         await new Promise((resolve) => setTimeout(resolve, 300));
-        return { value: (rssMb() - before) / COUNT };
+        return { value: (memoryMb(kind) - before) / COUNT };
       },
       end: () => pool?.terminate(),
     };
@@ -317,9 +318,9 @@ const ROWS: Record<string, (ctx: Context, size: number) => Turns> = {
     };
     return {
       round: async () => {
-        const before = rssMb();
+        const before = memoryMb("Rss");
         await run(300_000);
-        return { value: rssMb() - before };
+        return { value: memoryMb("Rss") - before };
       },
       end: () => pool.terminate(),
     };

@@ -186,8 +186,9 @@ Deno.test("a new user may narrow the permissions down", async () => {
     "run",
     "--quiet",
     "--no-prompt",
-    // The modules of the program, and the package as it lies on this disk.
-    "--allow-read=.,../package",
+    // The modules of the program, and the package as it lies on this disk, with
+    // those it imports: from a registry, they would need no permission.
+    "--allow-read=.,../package,../std",
     `--allow-run=${Deno.execPath()}`,
     "--allow-ffi",
     "main.ts",
