@@ -36,7 +36,12 @@ if (import.meta.main) {
     console.error("This module is run by the package itself, as a child");
     Deno.exit(1);
   }
-  // Its parent has died already: nobody waits for it, and nobody wants to know.
-  if (place.parentPid !== Deno.ppid) Deno.exit(1);
-  await main(place);
+  // If its parent has died, nobody waits for it, and nobody wants to know.
+  const isOrphan = () => place.parentPid !== Deno.ppid;
+  if (isOrphan()) Deno.exit(1);
+  await main(place).catch((error) => {
+    // It may have died just now, and its memory with it.
+    if (isOrphan()) Deno.exit(1);
+    throw error;
+  });
 }

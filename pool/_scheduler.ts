@@ -116,6 +116,9 @@ export class Scheduler {
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
   #readiness: PromiseWithResolvers<void> | undefined;
   #isReadyTold = false;
+  /** Who was given the last task, and how many more it gets in a row. */
+  #favoured: PoolWorker | undefined;
+  #strideLeft = 0;
   #isGone = false;
   readonly #opening = new Set<Task>();
   readonly #count = {
@@ -538,16 +541,20 @@ export class Scheduler {
     if (this.#queue.size === 0) this.#level();
   }
 
-  /** One task to each that has room, the idle first, then another round. */
+  /** Some tasks to each that has room, the idle first, then another round. */
   #handOut(): void {
     const roomy = [...this.#crew.workers].filter((one) => this.#hasRoom(one));
     roomy.sort((a, b) => order(a) - order(b));
     while (roomy.length > 0) {
+      const share = Math.max(1, Math.ceil(this.#queue.size / roomy.length));
       for (let i = 0; i < roomy.length;) {
-        const task = this.#queue.shift();
-        if (!task) return;
         const worker = roomy[i]!;
-        this.#give(worker, task, task.body!);
+        let left = Math.min(worker.stride, share);
+        while (left-- > 0 && this.#hasRoom(worker)) {
+          const task = this.#queue.shift();
+          if (!task) return;
+          this.#give(worker, task, task.body!);
+        }
         if (this.#hasRoom(worker)) i++;
         else roomy.splice(i, 1);
       }
@@ -564,12 +571,19 @@ export class Scheduler {
 
   /** Who is to get the next task, if somebody has room. */
   #idlest(): PoolWorker | undefined {
+    if (this.#strideLeft > 0 && this.#hasRoom(this.#favoured!)) {
+      this.#strideLeft--;
+      return this.#favoured;
+    }
     let idlest: PoolWorker | undefined;
     for (const worker of this.#crew.workers) {
       if (!this.#hasRoom(worker)) continue;
       if (worker.tasks.size === 0 && worker.isReady) return worker;
       if (!idlest || order(worker) < order(idlest)) idlest = worker;
     }
+    // Nobody becomes idle before answers are collected.
+    this.#favoured = idlest;
+    this.#strideLeft = idlest ? idlest.stride - 1 : 0;
     return idlest;
   }
 
@@ -735,7 +749,9 @@ export class Scheduler {
     for (const worker of this.#crew.workers) {
       if (this.#collectFrom(worker)) any = true;
     }
-    if (any) this.#pump();
+    if (!any) return;
+    this.#strideLeft = 0;
+    this.#pump();
   }
 
   #collectFrom(worker: PoolWorker): boolean {
