@@ -11,6 +11,10 @@ import type { Host } from "./_child.ts";
 import { readPlace } from "./standalone.ts";
 import type { Place } from "./standalone.ts";
 
+/** How often, and after how many milliseconds, to look for the parent's end. */
+const ORPHAN_LOOKS = 20;
+const ORPHAN_LOOK_MS = 5;
+
 const host: Host = {
   ident: Deno.pid,
   exit: (code) => Deno.exit(code),
@@ -39,9 +43,12 @@ if (import.meta.main) {
   // If its parent has died, nobody waits for it, and nobody wants to know.
   const isOrphan = () => place.parentPid !== Deno.ppid;
   if (isOrphan()) Deno.exit(1);
-  await main(place).catch((error) => {
-    // It may have died just now, and its memory with it.
-    if (isOrphan()) Deno.exit(1);
+  await main(place).catch(async (error) => {
+    // It may be dying just now: its memory goes first, its children a little later.
+    for (let look = 0; look < ORPHAN_LOOKS; look++) {
+      if (isOrphan()) Deno.exit(1);
+      await new Promise((resolve) => setTimeout(resolve, ORPHAN_LOOK_MS));
+    }
     throw error;
   });
 }
