@@ -37,8 +37,8 @@
 import { existingArena } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { lock, unlock } from "../memory/mutex.ts";
+import { undoIfNotSent } from "./block.ts";
 import type { Target } from "./block.ts";
-import { onTakeBack } from "./_parcel.ts";
 
 // Words of the head of a table, and of each further page: meaning · writer · reader.
 /** Mutex of the table; unused in further pages · whoever changes entries. */
@@ -242,13 +242,13 @@ export class Holders {
     // A token says something only in the arena that both sides call their own.
     if (token === undefined || existingArena(kind) !== this.#arena) {
       Atomics.add(this.#words, IN_FLIGHT, 1);
-      onTakeBack(() =>
+      undoIfNotSent(() =>
         this.#locked(() => Atomics.sub(this.#words, IN_FLIGHT, 1))
       );
       return true;
     }
     this.hold(token);
-    onTakeBack(() => this.release(token));
+    undoIfNotSent(() => this.release(token));
     return false;
   }
 

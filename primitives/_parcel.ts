@@ -8,7 +8,7 @@
  *
  * A handle counts as on its way from the moment it is encoded. If its message is
  * not sent after all (no room, an aborted wait), it has to be counted back
- * ({@linkcode onTakeBack}); and if its message is sent but nobody is left to
+ * ({@linkcode Parcel.takeBack}); and if its message is sent but nobody is left to
  * receive it, whoever notices that receives it and drops it
  * ({@linkcode discard}).
  *
@@ -19,8 +19,6 @@
 import type { Message } from "../memory/mod.ts";
 import type { Target } from "./block.ts";
 import { fromMessage, toMessage } from "./wire.ts";
-
-let undoing: (() => void)[] | undefined;
 
 /** A message that has not been put yet. */
 export class Parcel {
@@ -88,16 +86,8 @@ export class Parcel {
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
  */
 export function pack(value: unknown, target: Target, root: string): Parcel {
-  const before = undoing;
-  const mine: (() => void)[] = undoing = [];
-  try {
-    return new Parcel(toMessage(value, target, root), mine);
-  } catch (error) {
-    for (const undo of mine) undo();
-    throw error;
-  } finally {
-    undoing = before;
-  }
+  const undo: (() => void)[] = [];
+  return new Parcel(toMessage(value, target, root, undo), undo);
 }
 
 let arriving: { close(): void }[] | undefined;
@@ -124,11 +114,6 @@ export function discard(bytes: Uint8Array): void {
 /** Registers what has arrived, and counts until it is closed. */
 export function onArrival(object: { close(): void }): void {
   arriving?.push(object);
-}
-
-/** Registers what takes a handle back that is being encoded. */
-export function onTakeBack(undo: () => void): void {
-  undoing?.push(undo);
 }
 
 /** Small messages are copied into a common piece of memory this large. */

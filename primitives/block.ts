@@ -94,7 +94,7 @@ export function setDefaultKind(source: () => MemoryKind): void {
   defaultKind = source;
 }
 
-/** Objects on their way out, so that a failed encoding can take them back. */
+/** What takes back the handles of the message that is being encoded. */
 let outgoing: (() => void)[] | undefined;
 /** The handle the next constructor call stands for. */
 let incoming: { arena: Arena; offset: number } | undefined;
@@ -180,9 +180,11 @@ export class Block {
     const place = token !== undefined && existingArena(kind) === this.arena
       ? references.noteFor(token, this.offset)
       : undefined;
-    outgoing?.push(() => {
+    const { arena, offset } = this;
+    undoIfNotSent(() => {
       if (place) references.strike(place);
-      Atomics.sub(this.words, REFERENCES, 1);
+      // By now it may be the last one.
+      giveBack(arena, offset);
     });
     const data: HandleData = [addressOf(this.arena), this.offset, extra];
     return { tag, data };
@@ -231,14 +233,16 @@ export function receive<T>(
  * their way after all.
  *
  * @param encode What to run.
+ * @param takeBacks Is filled with what takes those handles back: for a message
+ * that may turn out not to be sent.
  */
-export function sending<T>(encode: () => T): T {
+export function sending<T>(encode: () => T, takeBacks: (() => void)[] = []): T {
   const before = outgoing;
-  const mine: (() => void)[] = outgoing = [];
+  outgoing = takeBacks;
   try {
     return encode();
   } catch (error) {
-    for (const takeBack of mine) takeBack();
+    for (const takeBack of takeBacks) takeBack();
     throw error;
   } finally {
     outgoing = before;
@@ -246,7 +250,8 @@ export function sending<T>(encode: () => T): T {
 }
 
 /**
- * Has something undone if the encoding that is going on fails.
+ * Has something undone if the encoding that is going on fails, or its message is
+ * not sent.
  *
  * @param takeBack Undoes it.
  */

@@ -44,12 +44,15 @@ export function setFunctionCarrier(functions: FunctionCarrier): void {
  * @param value What to send.
  * @param target For whom.
  * @param root What to call the value in an error.
+ * @param takeBacks Is filled with what takes the handles in it back, to be called
+ * if it is not sent after all.
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
  */
 export function toMessage(
   value: unknown,
   target: Target,
   root: string,
+  takeBacks?: (() => void)[],
 ): Message {
   return sending(() =>
     encodeParts(value, {
@@ -61,8 +64,7 @@ export function toMessage(
         }
         return carrier.refer(fn, path);
       },
-    })
-  );
+    }), takeBacks);
 }
 
 /** A value that has arrived, and what is still being loaded for it. */

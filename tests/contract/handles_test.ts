@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { QueueFullError, TimeoutError } from "../../errors.ts";
 import { stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
 import { addUnder, answerTwice, keep } from "../fixtures/plain.ts";
@@ -53,5 +54,45 @@ contract(
     });
     await pool.starmap(addUnder, [[5, undefined], [6, given]]);
     assertEquals(given.total.value, 21);
+  },
+);
+
+contract(
+  "Queue and Connection give back what they could not send",
+  async (ctx) => {
+    const full = new ctx.Queue<unknown>(1);
+    await full.put("no more");
+    const sent = () => [new ctx.Lock(), new ctx.Value("i", 1), new ctx.Queue()];
+    await assertRejects(
+      () => full.put(sent(), { timeout: 10 }),
+      QueueFullError,
+    );
+    assertThrows(() => full.putSync(sent(), { timeout: 10 }), QueueFullError);
+    assertThrows(() => full.putNowait(sent()), QueueFullError);
+
+    const [reader, writer] = ctx.Pipe<unknown>({ maxBytes: 1024 });
+    await writer.send(new Uint8Array(900));
+    const tooMuch = [sent(), new Uint8Array(300)];
+    await assertRejects(
+      () => writer.send(tooMuch, { timeout: 10 }),
+      TimeoutError,
+    );
+    assertEquals(await full.get(), "no more");
+    reader.close();
+    writer.close();
+    full.close();
+  },
+);
+
+contract(
+  "Queue and Connection give back what nobody has taken",
+  async (ctx) => {
+    const queue = new ctx.Queue<unknown>();
+    await queue.put([new ctx.Lock(), new ctx.Event()]);
+    const [reader, writer] = ctx.Pipe<unknown>();
+    await writer.send([new ctx.Semaphore(1), new ctx.Barrier(2)]);
+    reader.close();
+    writer.close();
+    queue.close();
   },
 );
