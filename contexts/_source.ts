@@ -13,6 +13,8 @@
 
 /** What was found in a module's text. */
 export interface ModuleText {
+  /** The text. */
+  readonly text: string;
   /** Exported names by the name in the module, `default` included. */
   readonly exports: ReadonlyMap<string, string>;
   /** What it imports from, as written. */
@@ -70,7 +72,54 @@ export function readModuleText(text: string): ModuleText {
     }
   }
   const imports = [...text.matchAll(IMPORTED)].map(([, from]) => from!);
-  return { exports, imports };
+  return { text, exports, imports };
+}
+
+/** Names, numbers and strings, comments apart. */
+const WORD =
+  /\/\/[^\n]*|\/\*[^]*?\*\/|"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|[\w$]+/g;
+/** How far behind its name the words of a function may lie: types are words, too. */
+const REACH = 8;
+
+/**
+ * Whether a module's text may be where a function was declared: whether the words
+ * of its source come there in the same order. (What is compiled from TypeScript
+ * has words less, and other punctuation.)
+ *
+ * @param module The module.
+ * @param name What the function is called in it.
+ * @param source The source of the function.
+ */
+export function mayDeclare(
+  { text }: ModuleText,
+  name: string,
+  source: string,
+): boolean {
+  const wanted = wordsOf(source).filter((word) => !OMITTED.has(word));
+  const words = wordsOf(text);
+  const limit = wanted.length * REACH + REACH;
+  for (let start = words.indexOf(name); start >= 0;) {
+    // An arrow function has its name in front of its source.
+    let next = wanted[0] === name ? 1 : 0;
+    for (let i = start + 1; i < start + limit && next < wanted.length; i++) {
+      if (words[i] === wanted[next]) next++;
+    }
+    if (next === wanted.length) return true;
+    start = words.indexOf(name, start + 1);
+  }
+  return false;
+}
+
+/** Words that stand before the name, or that are there in one form only. */
+const OMITTED = new Set(["async", "function", "class", "declare", "readonly"]);
+
+function wordsOf(text: string): string[] {
+  const words: string[] = [];
+  for (const [word, double, single] of text.matchAll(WORD)) {
+    if (word.startsWith("//") || word.startsWith("/*")) continue;
+    words.push(double ?? single ?? word);
+  }
+  return words;
 }
 
 /** A declaration without what nests within its values. */

@@ -21,7 +21,7 @@
 import { EncodingError } from "../errors.ts";
 import { setFunctionCarrier } from "../primitives/wire.ts";
 import { moduleOf } from "./_inspect.ts";
-import { callingModules, readModule } from "./_source.ts";
+import { callingModules, mayDeclare, readModule } from "./_source.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
@@ -236,6 +236,9 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
   const calling = callingModules(isOwn);
   const queue = [...new Set(main ? [...calling, main] : calling)];
   const unread: string[] = [];
+  // Others may export something else under that name.
+  const unlikely: { url: string; name: string }[] = [];
+  const source = Function.prototype.toString.call(fn);
   for (let i = 0; i < queue.length && i < MOST_MODULES; i++) {
     const url = queue[i]!;
     const text = readModule(url);
@@ -246,7 +249,10 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
     }
     const name = text.exports.get(fn.name);
     if (name !== undefined) {
-      return { modules: [url], name, registered: false, hash };
+      if (mayDeclare(text, fn.name, source)) {
+        return { modules: [url], name, registered: false, hash };
+      }
+      unlikely.push({ url, name });
     }
     for (const specifier of text.imports) {
       const imported = resolve(specifier, url);
@@ -259,9 +265,11 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
     const name = text ? text.exports.get(fn.name) : fn.name;
     if (name) return { modules: [place], name, registered: false, hash };
   }
-  if (unread.length === 0) return undefined;
-  // These could not be read here: the child will see what they export.
-  return { modules: unread, name: fn.name, registered: false, hash };
+  // The child will see what these export.
+  const modules = [...unlikely.map(({ url }) => url), ...unread];
+  if (modules.length === 0) return undefined;
+  const name = unlikely[0]?.name ?? fn.name;
+  return { modules, name, registered: false, hash };
 }
 
 function resolve(specifier: string, from: string): string | undefined {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { activeChildren, register } from "../../contexts/mod.ts";
 import type { Context } from "../../contexts/mod.ts";
 import { EncodingError } from "../../errors.ts";
+import "../../mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { Mailbox } from "../_support/meeting.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
@@ -19,6 +20,8 @@ import byDefault, {
   ThreadUpperCaser,
   UpperCaser,
 } from "../fixtures/functions.ts";
+import { ignore } from "../fixtures/plain.ts";
+import { ignore as giveBack } from "../fixtures/namesake.ts";
 
 /** Any target at all. */
 type Target = (...args: unknown[]) => unknown;
@@ -120,6 +123,16 @@ contract("Process.start() can be tried again after a refusal", async (ctx) => {
   await process.join();
   assertEquals(process.exitCode, 1); // there is nothing to call: but it ran
 });
+
+contract(
+  "Pool tells functions of one name in two modules apart",
+  async (ctx) => {
+    // The second is looked for in the module of the first, too.
+    await using pool = new ctx.Pool(1);
+    assertEquals(await pool.map(ignore, ["a"]), [undefined]);
+    assertEquals(await pool.map(giveBack<string>, ["a"]), ["a"]);
+  },
+);
 
 contract("Process does not run a namesake of its target", async (ctx) => {
   const mailbox = Mailbox.in<string>(ctx);
