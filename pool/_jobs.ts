@@ -9,6 +9,7 @@
 import { PoolTerminatedError } from "../errors.ts";
 import { AsyncResult, fulfil, refuse } from "./async_result.ts";
 import { unpacked } from "./_failures.ts";
+import { handlesIn } from "./_handles.ts";
 import {
   CALL,
   EACH,
@@ -225,6 +226,7 @@ export function mapJob<R>(
 
 /** Frees arguments that nobody will be sent. */
 function drop(body: Body): void {
+  handlesIn(body)?.forEach((takeBack) => takeBack());
   if (!(body instanceof Uint8Array)) body.free();
 }
 

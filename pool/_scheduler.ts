@@ -40,6 +40,7 @@ import { fromMessage, toMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
 import { unpacked } from "./_failures.ts";
+import { handlesIn, noteHandles } from "./_handles.ts";
 import { OpenJobs } from "./_open_jobs.ts";
 import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
@@ -296,8 +297,11 @@ export class Scheduler {
    * @throws {EncodingError} If it cannot be sent.
    */
   message(value: unknown, root: string): Message {
-    const message = toMessage(value, this.#target, root);
+    const takeBacks: (() => void)[] = [];
+    const message = toMessage(value, this.#target, root, takeBacks);
+    noteHandles(message, takeBacks);
     if (message.byteLength <= LONGEST_BODY) return message;
+    for (const takeBack of takeBacks) takeBack();
     throw new EncodingError(
       `Cannot send ${message.byteLength} bytes to a worker as the limit is ${LONGEST_BODY}: send it in pieces, or use SharedMemory`,
       { path: root },
@@ -314,9 +318,11 @@ export class Scheduler {
    */
   encode(value: unknown, root: string): Body {
     const message = this.message(value, root);
-    return message.byteLength > PARCEL_BYTES
+    const body = message.byteLength > PARCEL_BYTES
       ? new Parcel(this.#arena, message)
       : gathered(message);
+    noteHandles(body, handlesIn(message));
+    return body;
   }
 
   /**
@@ -360,6 +366,7 @@ export class Scheduler {
       job,
       encodeAgain,
     );
+    task.handles = handlesIn(body);
     this.#count.submitted++;
     if (this.#outstanding++ === 0) this.#held = this.#owner?.deref();
     if (settings.priority !== 0 && this.#prioritised++ === 0) this.#recallAll();
@@ -445,7 +452,9 @@ export class Scheduler {
       task.retriesLeft--;
       try {
         task.dropParcel();
-        task.keep(task.encodeAgain());
+        const body = task.encodeAgain();
+        task.keep(body);
+        task.handles = handlesIn(body);
         this.#queue.putBack([task]);
       } catch (error) {
         this.#settle(task, FAILURE, error);
@@ -594,7 +603,7 @@ export class Scheduler {
     } catch (error) {
       // Not enough memory for this one. A job must not hear of the end of a task
       // that it has not got from submit() yet.
-      task.body = undefined;
+      task.giveBack();
       queueMicrotask(() => this.#settle(task, FAILURE, error));
       return;
     }
@@ -655,6 +664,7 @@ export class Scheduler {
     const tasks = new Set([...this.#opening, ...this.#queue.clear()]);
     for (const worker of this.#crew.workers) {
       clearTimeout(worker.watch?.timer);
+      for (const task of worker.takeBackAll()) tasks.add(task);
       for (const task of [...worker.tasks.values()]) {
         worker.disown(task);
         tasks.add(task);
@@ -683,7 +693,7 @@ export class Scheduler {
   #finish(task: Task): void {
     if (task.isSettled) return;
     task.isSettled = true;
-    task.body = undefined;
+    task.dropBody();
     task.dropParcel();
     clearTimeout(task.graceTimer);
     if (task.settings.priority !== 0) this.#prioritised--;

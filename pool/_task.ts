@@ -16,6 +16,7 @@
  *
  * @module
  */
+import type { TakeBacks } from "./_handles.ts";
 import type { Parcel } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
 
@@ -66,6 +67,8 @@ export class Task {
   body: Uint8Array | undefined;
   /** Where they lie if they are big, and what `body` says then is only where. */
   parcel: Parcel | undefined;
+  /** What takes back the handles in them, if there are any. */
+  handles: TakeBacks | undefined;
   /** How many bytes they are. */
   byteLength = 0;
   /**
@@ -123,6 +126,18 @@ export class Task {
       this.parcel = body;
       this.body = body.place;
     }
+  }
+
+  /** Gives up its arguments if no worker has them. */
+  dropBody(): void {
+    if (this.body !== undefined) this.giveBack();
+  }
+
+  /** Gives up its arguments, which nobody will decode. */
+  giveBack(): void {
+    this.body = undefined;
+    this.handles?.forEach((takeBack) => takeBack());
+    this.handles = undefined;
   }
 
   /** Frees what lies apart; no worker may be reading it. */

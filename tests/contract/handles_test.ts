@@ -2,7 +2,9 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { QueueFullError, TimeoutError } from "../../errors.ts";
 import { stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
-import { addUnder, answerTwice, keep } from "../fixtures/plain.ts";
+import { SharedGate } from "../_support/meeting.ts";
+import { waitFor } from "../fixtures/pool_targets.ts";
+import { addUnder, answerTwice, ignore, keep } from "../fixtures/plain.ts";
 import "../../mod.ts";
 
 contract(
@@ -94,5 +96,35 @@ contract(
     reader.close();
     writer.close();
     queue.close();
+  },
+);
+
+contract(
+  "Pool gives back what is in tasks that never run",
+  async (ctx) => {
+    const given = () => ({
+      lock: new ctx.Lock(),
+      total: new ctx.Value("i", 0),
+    });
+    await using pool = new ctx.Pool(1);
+    await pool.ready;
+    const here = SharedGate.in(ctx);
+    const ends: Promise<unknown>[] = [
+      pool.apply(waitFor, [here, SharedGate.in(ctx)]),
+    ];
+    await here.reaches(1, "the worker is busy");
+    const some = Array.from(
+      { length: 20 },
+      () => pool.applyAsync(addUnder, [1, given()]),
+    );
+    ends.push(...some.map((task) => task.get()));
+    ends.push(pool.starmap(addUnder, [[1, given()], [1, given()]]));
+    const [bytes, lock] = [new Uint8Array(1 << 20), new ctx.Lock()];
+    ends.push(pool.apply(ignore, [bytes, lock]));
+    const outcomes = Promise.allSettled(ends);
+    for (const task of some.slice(5, 15)) task.cancel();
+    pool.terminate();
+    await pool.join();
+    for (const { status } of await outcomes) assertEquals(status, "rejected");
   },
 );
