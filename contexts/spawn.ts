@@ -106,7 +106,13 @@ class ChildProcess implements Launched {
 
   keepAlive(on: boolean): void {
     if (this.#hasEnded) return;
-    if (on) this.#child.ref();
-    else this.#child.unref();
+    try {
+      if (on) this.#child.ref();
+      else this.#child.unref();
+    } catch (error) {
+      // It has ended this instant, and the news is on its way, see end(): there is
+      // nothing left that could be waited for.
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
   }
 }

@@ -23,6 +23,7 @@ import {
   listenSignalled,
   listFiles,
   listFilesTogether,
+  nothing,
   poolInChild,
   queueInChild,
   rejectLater,
@@ -749,3 +750,22 @@ contract("Process runs in a program that is type-checked", async (ctx) => {
   );
   assertEquals(end.stdout, "checked\n0\n", describeEnd(end));
 }, { methods: ["worker"] });
+
+contract(
+  "Process.join() in the moment in which the child ends tells that it has",
+  async (ctx) => {
+    const children = Array.from(
+      { length: MANY },
+      () => new ctx.Process({ target: nothing, daemon: true }),
+    );
+    for (const child of children) child.start();
+    // Between the end and the news of it there is less than a turn of the event
+    // loop: so each is joined in every turn until its end is known.
+    const joins: Promise<boolean>[] = [];
+    while (children.some(({ exitCode }) => exitCode === null)) {
+      for (const child of children) joins.push(child.join());
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    assert((await Promise.all(joins)).every((hasEnded) => hasEnded));
+  },
+);
