@@ -315,7 +315,8 @@ contract("a server ends with the process that started it", async (ctx) => {
   if (ctx.getStartMethod() === "spawn") {
     await until(() => !isRunning(server), "the server has ended", LEARN_MS);
   }
-  // Two blocks of those who are killed together stay in use: still to be explained.
+  // What the two had to talk about the start with, a ring and its segment, was the
+  // killed one's to free, and is no shared object that whoever buries it knows of.
 }, { keepsBlocks: true });
 
 contract(
