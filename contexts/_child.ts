@@ -145,7 +145,7 @@ async function run({ birth, readArgs }: Read): Promise<void> {
     }
   }
   const target = birth.target ? await load(birth.target) : undefined;
-  const value = await readArgs();
+  const value = await readArgs(current.buffers);
   current.isBootstrapping = false;
   if (birth.isClass) {
     current.process = selfProcess(target!, value as Record<string, unknown>);

@@ -114,8 +114,12 @@ export function writeBirth(
 export interface Read {
   /** The facts. */
   readonly birth: Birth;
-  /** Decodes the arguments, after which the record may be freed. */
-  readArgs(): Promise<unknown>;
+  /**
+   * Decodes the arguments, after which the record may be freed.
+   *
+   * @param buffers Shared buffers that they refer to.
+   */
+  readArgs(buffers: readonly SharedArrayBuffer[]): Promise<unknown>;
 }
 
 /**
@@ -133,9 +137,9 @@ export function readBirth(arena: Arena): Read {
   const { value } = fromMessage(facts);
   return {
     birth: value as Birth,
-    readArgs: async () => {
+    readArgs: async (buffers) => {
       const at = offset + HEAD_BYTES + factsLength;
-      const args = await arrived(arena.bytes(at, argsLength));
+      const args = await arrived(arena.bytes(at, argsLength), buffers);
       if (argsLength >= LARGE_BYTES) dropBirth(arena, arena.me);
       return args;
     },

@@ -46,6 +46,8 @@ export interface Current {
   isExiting: boolean;
   /** The object its target runs as. */
   process: Process | null;
+  /** Shared buffers that its arguments refer to; only a thread has any. */
+  buffers: readonly SharedArrayBuffer[];
 }
 
 /** See the module. */
@@ -62,6 +64,7 @@ export const current: Current = {
   hasFailed: false,
   isExiting: false,
   process: null,
+  buffers: [],
 };
 
 /** Children that have been started and not been found ended. */

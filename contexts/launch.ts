@@ -30,6 +30,8 @@ export interface LaunchRequest extends ChildSettings {
   readonly name: string;
   /** Whether it ends with its parent. */
   readonly daemon: boolean;
+  /** Shared buffers that its arguments refer to, `worker` only. */
+  readonly buffers: readonly SharedArrayBuffer[];
 }
 
 /** How a child ended. */

@@ -32,7 +32,8 @@ export interface ProcessOptions<A extends unknown[] = unknown[]> {
    */
   target?: ((...args: A) => unknown) | undefined;
   /**
-   * Its arguments, copied to the child.
+   * Its arguments, copied to the child; a `SharedArrayBuffer` is shared with a
+   * thread, and refused by a process.
    *
    * @default {[]}
    */
@@ -93,7 +94,10 @@ export interface InternalOptions {
   /** Whether Ctrl-C is the parent's business alone. */
   readonly ignoreInterrupt?: boolean;
   /** Gives the arguments, once it is known who will read them. */
-  readonly argsFor?: (token: number) => unknown[];
+  readonly argsFor?: (
+    token: number,
+    buffers: SharedArrayBuffer[],
+  ) => unknown[];
   /** Modules to load before the arguments are read: classes in them come from there. */
   readonly preload?: readonly string[];
   /** What the exit of the child means to its owner. */
@@ -489,12 +493,14 @@ export class Process<A extends unknown[] = unknown[]> {
     const arena = arenaFor(method);
     const handle = arena.invite();
     const { token } = handle;
+    const buffers: SharedArrayBuffer[] = [];
     try {
       const sent = isClass
         ? { ...this }
-        : this.#internal.argsFor?.(token) ?? this.#args;
+        : this.#internal.argsFor?.(token, buffers) ?? this.#args;
       const root = isClass ? "this" : "args";
-      const args = toMessage(sent, { kind: method, token }, root);
+      const receiver = { kind: method, token };
+      const args = toMessage(sent, receiver, root, undefined, buffers);
       writeBirth(arena, token, {
         name: this.#name,
         identity: this.#identity,
@@ -521,6 +527,7 @@ export class Process<A extends unknown[] = unknown[]> {
         handle,
         name: this.#name,
         daemon: this.#daemon,
+        buffers,
       };
       const launched = launcherFor(method).launch(request);
       // So that it is known even if it or this process dies before it says so.

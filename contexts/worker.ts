@@ -51,6 +51,8 @@ export interface ThreadData {
   readonly processes: ArenaHandle | undefined;
   /** Its heap limit in MiB. */
   readonly memoryLimitMb: number;
+  /** Shared buffers that its arguments refer to. */
+  readonly buffers: readonly SharedArrayBuffer[];
 }
 
 /** See the module. */
@@ -71,6 +73,7 @@ function launch(request: LaunchRequest): Launched {
     handle: request.handle,
     processes,
     memoryLimitMb,
+    buffers: request.buffers,
   };
   const { Worker } = builtin("node:worker_threads");
   try {

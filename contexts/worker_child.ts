@@ -7,6 +7,7 @@
  */
 import { adoptFrom, S_IDENT } from "../memory/mod.ts";
 import { live } from "./_child.ts";
+import { current } from "./current.ts";
 import { builtin, nodeProcess } from "./_node.ts";
 import type { ThreadData } from "./worker.ts";
 
@@ -23,6 +24,7 @@ export async function main(): Promise<void> {
   const data = builtin("node:worker_threads").workerData as ThreadData;
   const arena = adoptFrom(data.handle);
   if (data.processes) adoptFrom(data.processes);
+  current.buffers = data.buffers;
 
   // Holding a lock lets terminate() interrupt this thread: see worker.ts.
   const release = holdLifeLock(arena.me);

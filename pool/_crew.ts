@@ -130,7 +130,7 @@ export class Crew {
       this.#key,
       `${method}PoolWorker-${this.started + 1}`,
       this.#options,
-      (token) => this.#setup(token),
+      (token, buffers) => this.#setup(token, buffers),
       (worker) => this.#onEnd(worker),
     );
     this.started++;
@@ -142,11 +142,13 @@ export class Crew {
    * For each worker anew: handles in it are counted by who decodes them, or given
    * back if that one does not live to do so.
    */
-  #setup(token: number): Uint8Array | null {
+  #setup(token: number, buffers: SharedArrayBuffer[]): Uint8Array | null {
     const { initializer, initArgs, finalizer } = this.#options;
     if (!initializer && !finalizer) return null;
     const target = { kind: this.#arena.kind, token };
-    const args = gathered(toMessage(initArgs, target, "initArgs"));
+    const args = gathered(
+      toMessage(initArgs, target, "initArgs", undefined, buffers),
+    );
     const setup: Setup = [initializer as Setup[0], finalizer, args];
     return gathered(toMessage(setup, target, "[initializer, finalizer]"));
   }

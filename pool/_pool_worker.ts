@@ -118,7 +118,7 @@ export class PoolWorker {
     answersKey: number,
     name: string,
     options: ResolvedPoolOptions,
-    setup: (token: number) => Uint8Array | null,
+    setup: (token: number, buffers: SharedArrayBuffer[]) => Uint8Array | null,
     onEnd: (worker: PoolWorker) => void,
   ) {
     this.#arena = arena;
@@ -131,12 +131,12 @@ export class PoolWorker {
       [INTERNAL]: {
         ignoreInterrupt: true,
         onEnd: () => onEnd(this),
-        argsFor: (token: number) => [
+        argsFor: (token: number, buffers: SharedArrayBuffer[]) => [
           arena.kind,
           offset,
           poolOffset,
           Date.now(),
-          setup(token),
+          setup(token, buffers),
         ],
       },
     };

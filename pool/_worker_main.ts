@@ -152,7 +152,7 @@ async function begin(setup: Uint8Array | null): Promise<Callable | null> {
   if (!setup) return null;
   current.isBootstrapping = true;
   const [initializer, finalizer, initArgs] = await arrived(setup) as Setup;
-  const args = await arrived(initArgs) as unknown[];
+  const args = await arrived(initArgs, current.buffers) as unknown[];
   current.isBootstrapping = false;
   await initializer?.(...args);
   return finalizer;

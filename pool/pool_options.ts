@@ -35,7 +35,8 @@ export interface PoolOptions<I extends unknown[] = []> {
   /** Called first in each worker. If it fails, so does the pool. */
   initializer?: ((...args: I) => unknown) | undefined;
   /**
-   * With these arguments.
+   * With these arguments. Among them, and only here, threads can be given a
+   * `SharedArrayBuffer`.
    *
    * @default {[]}
    */

@@ -46,6 +46,8 @@ export function setFunctionCarrier(functions: FunctionCarrier): void {
  * @param root What to call the value in an error.
  * @param takeBacks Is filled with what takes the handles in it back, to be called
  * if it is not sent after all.
+ * @param buffers Is filled with shared buffers that the message refers to by their
+ * places here. Without it, or for a process, none can travel.
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
  */
 export function toMessage(
@@ -53,6 +55,7 @@ export function toMessage(
   target: Target,
   root: string,
   takeBacks?: (() => void)[],
+  buffers?: SharedArrayBuffer[],
 ): Message {
   return sending(() =>
     encodeParts(value, {
@@ -64,7 +67,23 @@ export function toMessage(
         }
         return carrier.refer(fn, path);
       },
+      encodeSharedBuffer: (buffer, path) => {
+        if (!buffers || target.kind === "spawn") refuseBuffer(target, path);
+        const known = buffers.indexOf(buffer);
+        return known < 0 ? buffers.push(buffer) - 1 : known;
+      },
     }), takeBacks);
+}
+
+/** Only the system hands such a buffer over, and only to a thread that starts. */
+function refuseBuffer({ kind }: Target, path: string): never {
+  const reason = kind === "spawn"
+    ? "its memory cannot be shared with a process: use SharedMemory or RawArray"
+    : "a thread can get it only as it starts, in `args` or `initArgs`: give it there, or use SharedMemory or RawArray";
+  throw new EncodingError(
+    `Cannot send a SharedArrayBuffer as ${reason}: "${path}"`,
+    { path },
+  );
 }
 
 /** A value that has arrived, and what is still being loaded for it. */
@@ -79,9 +98,13 @@ export interface Arrival {
  * Makes a value of a message.
  *
  * @param bytes The message.
+ * @param buffers The shared buffers that it may refer to.
  * @throws {EncodingError} If it is not one.
  */
-export function fromMessage(bytes: Uint8Array): Arrival {
+export function fromMessage(
+  bytes: Uint8Array,
+  buffers?: readonly SharedArrayBuffer[],
+): Arrival {
   const loadings: Promise<void>[] = [];
   const value = decode(bytes, {
     decodeFunction: (reference) => {
@@ -89,6 +112,11 @@ export function fromMessage(bytes: Uint8Array): Arrival {
       const { fn, loading } = carrier.restore(reference);
       if (loading) loadings.push(loading);
       return fn;
+    },
+    decodeSharedBuffer: (place) => {
+      const buffer = buffers?.[place as number];
+      if (!buffer) throw new EncodingError("Cannot find a shared buffer");
+      return buffer;
     },
   });
   return {
@@ -114,18 +142,22 @@ export async function loadAllKinds(): Promise<void> {
  * Makes a value of a message, when all that it needs has been loaded.
  *
  * @param bytes The message; it has to stay as it is for so long.
+ * @param buffers The shared buffers that it may refer to.
  * @throws {EncodingError} If it is not one.
  */
-export async function arrived(bytes: Uint8Array): Promise<unknown> {
+export async function arrived(
+  bytes: Uint8Array,
+  buffers?: readonly SharedArrayBuffer[],
+): Promise<unknown> {
   let arrival: Arrival;
   try {
-    arrival = fromMessage(bytes);
+    arrival = fromMessage(bytes, buffers);
   } catch (error) {
     if (!isUnknownKind(error)) throw error;
     // Nothing of it has been taken: whoever does not know one kind of shared
     // object knows none.
     await loadAllKinds();
-    arrival = fromMessage(bytes);
+    arrival = fromMessage(bytes, buffers);
   }
   await arrival.loading;
   return arrival.value;

@@ -1,10 +1,22 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { QueueFullError, TimeoutError } from "../../errors.ts";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { EncodingError, QueueFullError, TimeoutError } from "../../errors.ts";
 import { stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { waitFor } from "../fixtures/pool_targets.ts";
-import { addUnder, answerTwice, ignore, keep } from "../fixtures/plain.ts";
+import {
+  addTo,
+  addUnder,
+  answerTwice,
+  ignore,
+  keep,
+  keepTotal,
+} from "../fixtures/plain.ts";
 import "../../mod.ts";
 
 contract(
@@ -126,5 +138,55 @@ contract(
     pool.terminate();
     await pool.join();
     for (const { status } of await outcomes) assertEquals(status, "rejected");
+  },
+);
+
+contract(
+  "SharedArrayBuffer crosses to a thread as it starts",
+  async (ctx) => {
+    const words = new Int32Array(new SharedArrayBuffer(8), 4);
+    const child = new ctx.Process({ target: addTo, args: [1, words] });
+    child.start();
+    await child.join();
+    assertEquals([child.exitCode, words[0]], [0, 1]);
+
+    await using pool = new ctx.Pool({
+      processes: 2,
+      initializer: keepTotal,
+      initArgs: [words],
+    });
+    await pool.map(addTo, [10, 20, 30], { chunkSize: 1 });
+    assertEquals(words[0], 61);
+  },
+  { methods: ["worker"] },
+);
+
+contract(
+  "SharedArrayBuffer is refused where it cannot cross",
+  async (ctx) => {
+    const words = new Int32Array(new SharedArrayBuffer(4));
+    using queue = new ctx.Queue<unknown>();
+    await using pool = new ctx.Pool(1);
+    const where = ctx.getStartMethod() === "spawn"
+      ? /process: use SharedMemory or RawArray: "/
+      : /as it starts, in `args` or `initArgs`.*: "/;
+    for (
+      const [send, path] of [
+        [() => queue.put({ words }), "item.words"],
+        [() => pool.apply(addTo, [1, words]), "args[1]"],
+      ] as const
+    ) {
+      const error = await assertRejects(
+        async () => await send(),
+        EncodingError,
+      );
+      assertMatch(error.message, where);
+      assertEquals(error.path, path);
+    }
+    if (ctx.getStartMethod() === "worker") return;
+    const child = new ctx.Process({ target: addTo, args: [1, words] });
+    const error = assertThrows(() => child.start(), EncodingError);
+    assertMatch(error.message, where);
+    assertEquals(error.path, "args[1]");
   },
 );
