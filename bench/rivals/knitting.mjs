@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { eachTimed, rate, takeTurns } from "../sides/_turns.mjs";
+import { burstRate, eachTimed, takeTurns } from "../sides/_turns.mjs";
 
 const { createPool, isMain, task } = await import("./knitting_module.mjs");
 
@@ -18,12 +18,7 @@ if (isMain) {
   await takeTurns({
     round: row === "serial"
       ? () => eachTimed(Number(count), call)
-      : () =>
-        rate(Number(count), async () => {
-          const results = [];
-          for (let i = 0; i < count; i++) results.push(call(i));
-          await Promise.all(results);
-        }),
+      : () => burstRate(Number(count), call),
     end: () => pool.shutdown(),
   });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { eachTimed, rate, takeTurns } from "../sides/_turns.mjs";
+import { burstRate, eachTimed, takeTurns } from "../sides/_turns.mjs";
 
 const file = (name) => new URL(name, import.meta.url);
 
@@ -65,11 +65,6 @@ const { call, end } = await POOLS[rival](row === "serial" ? 1 : 2);
 await takeTurns({
   round: row === "serial"
     ? () => eachTimed(Number(count), call)
-    : () =>
-      rate(Number(count), async () => {
-        const results = [];
-        for (let i = 0; i < count; i++) results.push(call(i));
-        await Promise.all(results);
-      }),
+    : () => burstRate(Number(count), call),
   end,
 });

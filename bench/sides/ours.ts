@@ -5,7 +5,14 @@
  */
 import { getContext } from "../../mod.ts";
 import type { Context, StartMethod } from "../../mod.ts";
-import { eachTimed, eachTimedSync, mean, rate, takeTurns } from "./_turns.mjs";
+import {
+  burstRate,
+  eachTimed,
+  eachTimedSync,
+  mean,
+  rate,
+  takeTurns,
+} from "./_turns.mjs";
 import {
   calculate,
   echo,
@@ -48,12 +55,7 @@ const ROWS: Record<string, (ctx: Context, size: number) => Turns> = {
     const pool = new ctx.Pool(2);
     const count = size || BURST;
     return {
-      round: () =>
-        rate(count, async () => {
-          const results = [];
-          for (let i = 0; i < count; i++) results.push(pool.apply(square, [i]));
-          await Promise.all(results);
-        }),
+      round: () => burstRate(count, (i: number) => pool.apply(square, [i])),
       end: () => pool.terminate(),
     };
   },
