@@ -13,6 +13,7 @@ import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
 import { collectGarbage } from "./garbage.ts";
+import { until } from "./gate.ts";
 import { childThreads, describeProcess, processes } from "./proc.ts";
 
 const KINDS: readonly MemoryKind[] = ["spawn", "worker"];
@@ -145,4 +146,33 @@ function namesIn(folder: string): string[] {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
+}
+
+/**
+ * Waits until a child waits for something: it has left its note, and does nothing
+ * more by itself.
+ *
+ * @param kind Its start method.
+ * @param ident Its ident.
+ */
+export async function untilItWaits(
+  kind: MemoryKind,
+  ident: number,
+): Promise<void> {
+  const arena = arenas[KINDS.indexOf(kind)]!;
+  const words = arena.words(0, at.TABLE_WORD + at.SLOTS * at.SLOT_WORDS);
+  const waits = () => {
+    for (let slot = 0; slot < words[at.H_SLOTS_USED]!; slot++) {
+      const base = slotWord(slot);
+      const word = kind === "spawn" ? at.S_PID : at.S_IDENT;
+      if (words[base + word] !== ident) continue;
+      for (let i = 0; i < at.ENTRIES; i++) {
+        const entry = base + at.S_ENTRIES + i * at.ENTRY_WORDS;
+        const state = Atomics.load(words, entry + at.E_STATE);
+        if (state === at.ENTRY_WAITING) return true;
+      }
+    }
+    return false;
+  };
+  await until(waits, "the child waits");
 }

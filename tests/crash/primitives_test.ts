@@ -32,6 +32,7 @@ import type {
 } from "../../primitives/mod.ts";
 import { start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
+import { untilItWaits } from "../_support/leftovers.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import type { Fate } from "../fixtures/fates.ts";
 import {
@@ -340,9 +341,9 @@ contract("crash matrix: killed while its thread blocks", async (ctx) => {
     const process = start(ctx, block, shared, what, here);
     world.connection.close();
     await here.reaches(1, "the victim is about to block");
-    // Killed before it waits, it would leave the lock abandoned.
-    await world.condition.acquire();
-    world.condition.release();
+    // Killed before it waits, it would leave the lock abandoned, or a block it has
+    // just taken.
+    await untilItWaits(ctx.getStartMethod(), process.ident!);
     const from = performance.now();
     process.kill();
     await assertRejects(() => ours.recv(), EofError);
