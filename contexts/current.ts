@@ -46,7 +46,10 @@ export interface Current {
   isExiting: boolean;
   /** The object its target runs as. */
   process: Process | null;
-  /** Shared buffers that its arguments refer to; only a thread has any. */
+  /**
+   * Shared buffers that its arguments refer to; only a thread has any. Kept, as
+   * those of a pool's initializer are read after those of the thread.
+   */
   buffers: readonly SharedArrayBuffer[];
 }
 

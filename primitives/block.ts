@@ -203,7 +203,7 @@ export function travelsAs<T extends object>(
   toWire: (object: T, target: unknown) => WireForm,
 ): void {
   Object.defineProperty(cls.prototype, TO_WIRE, {
-    value: function (this: T, target: unknown): WireForm {
+    value(this: T, target: unknown): WireForm {
       return toWire(this, target);
     },
   });
