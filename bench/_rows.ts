@@ -358,7 +358,7 @@ function growthRows(): Row[] {
       name: "workers",
       title: "Cost of a task, by the number of workers",
       unit: "µs",
-      rounds: 5,
+      rounds: 9,
       sides: workers,
       targets: flat(
         Object.keys(workers).filter((name) => !name.includes(" 2 ")),

@@ -51,6 +51,8 @@ export interface CrewEvents {
 export class Crew {
   /** All that have not ended. */
   readonly workers: Set<PoolWorker> = new Set();
+  /** Those of them from whom something may come. */
+  readonly awaited: Set<PoolWorker> = new Set();
   /** What the last of those that have ended did. */
   readonly ended: WorkerStatistics[] = [];
   /** How many have been started. */
@@ -131,7 +133,7 @@ export class Crew {
       `${method}PoolWorker-${this.started + 1}`,
       this.#options,
       (token, buffers) => this.#setup(token, buffers),
-      (worker) => this.#onEnd(worker),
+      { awaited: this.awaited, ended: (worker) => this.#onEnd(worker) },
     );
     this.started++;
     this.workers.add(worker);

@@ -61,8 +61,22 @@ const LEAST_WINDOW = 2;
 const MOST_WINDOW = 512;
 /** How long the parent may take to come back, in milliseconds. */
 const RUNWAY_MS = 1;
+/** From this window on, which means tasks of 50 µs or less, a worker is brisk. */
+const BRISK_WINDOW = 20;
 /** In how many goes a worker's window is filled. */
 const STRIDES = 8;
+
+/** Whose worker it is. */
+export interface WorkerOwner {
+  /**
+   * Those from whom something may come: they are starting, or have tasks. A worker
+   * sees to it itself. (Most of a large pool are idle, and looking at all of them
+   * for each answer took as long as a short task.)
+   */
+  readonly awaited: Set<PoolWorker>;
+  /** It has ended. */
+  ended(worker: PoolWorker): void;
+}
 
 /** See the module. */
 export class PoolWorker {
@@ -86,6 +100,7 @@ export class PoolWorker {
     sinceMs: number;
   } | undefined;
   readonly #arena: Arena;
+  readonly #awaited: Set<PoolWorker>;
   readonly #channel: Channel;
   readonly #knownFunctions = new Set<number>();
   /** Arguments of tasks it has been stopped in. */
@@ -99,6 +114,7 @@ export class PoolWorker {
   /** When it got its first task, or gave its last answer, or began. */
   #changedMs: number = this.#startedMs;
   #hasBegun = false;
+  #wasBrisk = false;
 
   /**
    * Starts a worker.
@@ -109,7 +125,7 @@ export class PoolWorker {
    * @param name Name of its process.
    * @param options What the pool is made with.
    * @param setup Gives what it is told at the start, encoded for it alone.
-   * @param onEnd Told when it has ended.
+   * @param owner Whose it is.
    * @throws What starting a process throws.
    */
   constructor(
@@ -119,9 +135,10 @@ export class PoolWorker {
     name: string,
     options: ResolvedPoolOptions,
     setup: (token: number, buffers: SharedArrayBuffer[]) => Uint8Array | null,
-    onEnd: (worker: PoolWorker) => void,
+    owner: WorkerOwner,
   ) {
     this.#arena = arena;
+    this.#awaited = owner.awaited;
     this.#tasksLeft = options.maxTasks;
     const offset = arena.heap.allocate(CHANNEL_BYTES);
     this.#channel = new Channel(arena, offset, answersKey, false);
@@ -130,7 +147,7 @@ export class PoolWorker {
     const internal = {
       [INTERNAL]: {
         ignoreInterrupt: true,
-        onEnd: () => onEnd(this),
+        onEnd: () => owner.ended(this),
         argsFor: (token: number, buffers: SharedArrayBuffer[]) => [
           arena.kind,
           offset,
@@ -153,6 +170,7 @@ export class PoolWorker {
       this.free();
       throw error;
     }
+    this.#awaited.add(this);
   }
 
   // ---- what is known of it ------------------------------------------------------
@@ -274,6 +292,7 @@ export class PoolWorker {
     }
     if (this.tasks.size === 0) {
       this.#changedMs = performance.now();
+      this.#awaited.add(this);
     }
     task.worker = this;
     task.workerName = this.process.name;
@@ -290,7 +309,10 @@ export class PoolWorker {
     task.worker = undefined;
     if (this.tasks.size > 0) return;
     const nowMs = performance.now();
-    if (this.#hasBegun) this.#busyMs += nowMs - this.#changedMs;
+    if (this.#hasBegun) {
+      this.#busyMs += nowMs - this.#changedMs;
+      this.#awaited.delete(this);
+    }
     this.#changedMs = nowMs;
   }
 
@@ -365,6 +387,7 @@ export class PoolWorker {
   adapt(): void {
     const taskMs = this.#channel.control[C_TASK_NS]! / 1e6;
     if (taskMs === 0) return;
+    this.#wasBrisk = this.window >= BRISK_WINDOW;
     const window = Math.ceil(RUNWAY_MS / taskMs);
     this.window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, window));
   }
@@ -378,10 +401,19 @@ export class PoolWorker {
     return Math.ceil(this.window / STRIDES);
   }
 
+  /**
+   * Whether its tasks take less time than to wake somebody for them. One that took
+   * longer does not count: it may have lost its processor for a moment.
+   */
+  get isBrisk(): boolean {
+    return this.window >= BRISK_WINDOW || this.#wasBrisk;
+  }
+
   /** Says that it has begun to take orders: its time counts from now. */
   begin(): void {
     this.#hasBegun = true;
     this.#changedMs = performance.now();
+    if (this.tasks.size === 0) this.#awaited.delete(this);
   }
 
   /** Tells the task it runs that it should stop. */
@@ -445,6 +477,7 @@ export class PoolWorker {
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
+    this.#awaited.delete(this);
     clearTimeout(this.watch?.timer);
     clearTimeout(this.#endTimer);
     for (const parcel of this.#parcels) parcel.free();

@@ -44,6 +44,7 @@ import { handlesIn, noteHandles } from "./_handles.ts";
 import { OpenJobs } from "./_open_jobs.ts";
 import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
+import { Reserve } from "./_reserve.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";
 import {
   FAILURE,
@@ -95,6 +96,7 @@ export class Scheduler {
   readonly #offset: number;
   readonly #key: number;
   readonly #crew: Crew;
+  readonly #reserve: Reserve;
   readonly #queue = new TaskQueue();
   readonly #functions = new Map<number, Uint8Array>();
   readonly #functionNumbers = new WeakMap<AnyFunction, number>();
@@ -151,6 +153,10 @@ export class Scheduler {
       ended: (worker) => this.#onWorkerEnd(worker),
       changed: () => this.#onCrewChange(),
       broke: (cause) => this.#break(cause),
+    });
+    this.#reserve = new Reserve(this.#crew, {
+      collect: () => this.#collect(),
+      pump: () => this.#pump(),
     });
     this.openJobs = new OpenJobs(() => this.#endIfDone());
     this.#state = "RUN";
@@ -548,12 +554,18 @@ export class Scheduler {
     if (this.#state === "TERMINATE" || this.#breakage) return;
     if (this.#queue.size > 0) this.#handOut();
     if (this.#queue.size === 0) this.#level();
+    if (this.#wakeable === 0) this.#reserve.watch();
+  }
+
+  /** How many who have nothing to do may be given something. */
+  get #wakeable(): number {
+    // With priorities about, nobody has more than one task, however short it is.
+    return this.#prioritised > 0 ? Infinity : this.#reserve.wakeable;
   }
 
   /** Some tasks to each that has room, the idle first, then another round. */
   #handOut(): void {
-    const roomy = [...this.#crew.workers].filter((one) => this.#hasRoom(one));
-    roomy.sort((a, b) => order(a) - order(b));
+    const roomy = this.#roomy();
     while (roomy.length > 0) {
       const share = Math.max(1, Math.ceil(this.#queue.size / roomy.length));
       for (let i = 0; i < roomy.length;) {
@@ -568,6 +580,18 @@ export class Scheduler {
         else roomy.splice(i, 1);
       }
     }
+  }
+
+  /** Those who may get some, who is to be given first first. */
+  #roomy(): PoolWorker[] {
+    let wakeable = this.#wakeable;
+    const roomy: PoolWorker[] = [];
+    const { workers, awaited } = this.#crew;
+    for (const worker of wakeable > 0 ? workers : awaited) {
+      if (!this.#hasRoom(worker)) continue;
+      if (worker.tasks.size > 0 || wakeable-- > 0) roomy.push(worker);
+    }
+    return roomy.sort((a, b) => order(a) - order(b));
   }
 
   #hasRoom(worker: PoolWorker): boolean {
@@ -585,7 +609,10 @@ export class Scheduler {
       return this.#favoured;
     }
     let idlest: PoolWorker | undefined;
-    for (const worker of this.#crew.workers) {
+    const mayWake = this.#wakeable > 0;
+    if (!mayWake) this.#reserve.watch();
+    const { workers, awaited } = this.#crew;
+    for (const worker of mayWake ? workers : awaited) {
       if (!this.#hasRoom(worker)) continue;
       if (worker.tasks.size === 0 && worker.isReady) return worker;
       if (!idlest || order(worker) < order(idlest)) idlest = worker;
@@ -612,10 +639,11 @@ export class Scheduler {
 
   /** Takes tasks back from the busiest for those who have none. */
   #level(): void {
+    let wakeable = this.#wakeable;
     for (const idle of this.#crew.workers) {
       if (!idle.isOpen || !idle.isReady || idle.tasks.size > 0) continue;
       const busiest = this.#busiest();
-      if (!busiest) return;
+      if (!busiest || wakeable-- <= 0) return;
       // Half of what it has too many: nobody knows who will be free first.
       for (let n = Math.ceil(busiest.spare / 2); n > 0 && idle.isOpen; n--) {
         const task = busiest.takeBack();
@@ -630,7 +658,7 @@ export class Scheduler {
   #busiest(): PoolWorker | undefined {
     let busiest: PoolWorker | undefined;
     let most = 0;
-    for (const worker of this.#crew.workers) {
+    for (const worker of this.#crew.awaited) {
       const { spare } = worker;
       if (spare <= most) continue;
       busiest = worker;
@@ -699,6 +727,7 @@ export class Scheduler {
     if (task.settings.priority !== 0) this.#prioritised--;
     if (--this.#outstanding > 0) return;
     this.#held = undefined;
+    this.#reserve.stop();
     this.#linger();
     this.#endIfDone();
   }
@@ -756,7 +785,8 @@ export class Scheduler {
 
   #collect(): void {
     let any = false;
-    for (const worker of this.#crew.workers) {
+    // As they are now: what an answer leads to may be given to them at once.
+    for (const worker of [...this.#crew.awaited]) {
       if (this.#collectFrom(worker)) any = true;
     }
     if (!any) return;
