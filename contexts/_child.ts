@@ -21,11 +21,9 @@ import type { Arena } from "../memory/mod.ts";
 import { dieWithParent, eachArena, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
-import { current } from "./current.ts";
+import { current, farewells } from "./current.ts";
 import { exitSequence } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
-import { Process, selfProcess } from "./process.ts";
-import { giveBackFromGraves } from "./_reaper.ts";
 import { hideArgument } from "./standalone.ts";
 
 /** Milliseconds between two looks at a parent that this process dies with. */
@@ -51,8 +49,7 @@ export interface Host {
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
   host.onLeave(() => {
-    // Whoever buries this child does not know what it has not given back yet.
-    giveBackFromGraves(0);
+    for (const run of farewells) run();
     // A thread may take part among processes too.
     eachArena(({ participants, me, waiting }) => {
       if (current.hasFailed) participants.markEnded(me);
@@ -109,8 +106,6 @@ async function become(
   current.family = birth.family;
   current.method = method;
   current.parent = { ...parent, method };
-  // The modules that are loaded now may ask who they are in.
-  current.process = selfProcess(Process, {});
   setDefaultKind(() => current.method!);
   setMainModule(birth.mainModule);
   if (arena.kind === "spawn") {
@@ -148,7 +143,7 @@ async function run({ birth, readArgs }: Read): Promise<void> {
   const value = await readArgs(current.buffers);
   current.isBootstrapping = false;
   if (birth.isClass) {
-    current.process = selfProcess(target!, value as Record<string, unknown>);
+    current.process = current.selfProcess!(target!, value as object);
     log.info("child process calling self.run()");
     await current.process.run();
   } else {

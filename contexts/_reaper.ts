@@ -19,6 +19,7 @@ import type { Arena } from "../memory/mod.ts";
 import { giveBack } from "../primitives/block.ts";
 import { loadAllKinds } from "../primitives/wire.ts";
 import { dropBirth } from "./birth.ts";
+import { farewells } from "./current.ts";
 
 /** Milliseconds between two looks at adopted processes. */
 const ORPHAN_LOOK_MS = 250;
@@ -133,6 +134,9 @@ export function giveBackFromGraves(afterMs: number): void {
     giveBackAll(arena, list);
   }
 }
+
+// Whoever buries this participant does not know what it has not given back yet.
+farewells.add(() => giveBackFromGraves(0));
 
 function giveBackAll(arena: Arena, list: number): void {
   const unknown: number[] = [];

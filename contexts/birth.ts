@@ -14,14 +14,16 @@
  * by the child once it has read it: a child that is killed while it does so takes
  * the block with it, and most are killed while they start.
  *
- * Runs in the parent (writing) and in the child (reading).
+ * Written by `_birth_writer.ts`, which a child that starts nobody need not load.
+ *
+ * Runs in the child, and in whoever sees to its end.
  *
  * @module
  */
 import { S_BIRTH } from "../memory/mod.ts";
-import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
+import type { Arena, MemoryKind } from "../memory/mod.ts";
 import { UNIT } from "../memory/layout.ts";
-import { arrived, fromMessage, toMessage } from "../primitives/wire.ts";
+import { arrived, fromMessage } from "../primitives/wire.ts";
 import type { FunctionReference } from "./functions.ts";
 
 /** What is known about whoever started a child. */
@@ -69,46 +71,9 @@ export interface Birth {
 }
 
 /** Words in front of the two messages: their lengths. */
-const HEAD_BYTES = 8;
+export const HEAD_BYTES = 8;
 /** A record of this size is not kept for the life of the child. */
 const LARGE_BYTES = 64 * 1024;
-
-/**
- * Lays the record down for a child that is about to start.
- *
- * @param arena Where.
- * @param token The child's token.
- * @param birth The facts.
- * @param args The arguments, already encoded.
- */
-export function writeBirth(
-  arena: Arena,
-  token: number,
-  birth: Birth,
-  args: Message,
-): void {
-  // The arguments were encoded first, into a scratch that this reuses.
-  const argBytes = gather(args);
-  const facts = toMessage(birth, { kind: arena.kind, token }, "facts");
-  const offset = arena.heap.allocate(
-    HEAD_BYTES + facts.byteLength + argBytes.byteLength,
-    false,
-  );
-  const words = arena.words(offset, HEAD_BYTES / 4);
-  words[0] = facts.byteLength;
-  words[1] = argBytes.byteLength;
-  const bytes = arena.bytes(
-    offset + HEAD_BYTES,
-    facts.byteLength + argBytes.byteLength,
-  );
-  let at = 0;
-  for (const part of facts.parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  bytes.set(argBytes, at);
-  arena.participants.store(token, S_BIRTH, offset / UNIT);
-}
 
 /** The record as its reader gets it. */
 export interface Read {
@@ -163,14 +128,4 @@ export function dropBirth(arena: Arena, token: number): void {
 
 function birthOffset(arena: Arena, token: number): number {
   return (arena.participants.load(token, S_BIRTH) >>> 0) * UNIT;
-}
-
-function gather(message: Message): Uint8Array {
-  const bytes = new Uint8Array(message.byteLength);
-  let at = 0;
-  for (const part of message.parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  return bytes;
 }

@@ -44,8 +44,14 @@ export interface Current {
   hasFailed: boolean;
   /** Whether its exit sequence has begun. */
   isExiting: boolean;
-  /** The object its target runs as. */
+  /** The object that stands for it, once somebody has asked for it. */
   process: Process | null;
+  /**
+   * Makes such an object of a class. Supplied by `process.ts`, which the module of
+   * each such class loads: a child that calls a function does without.
+   */
+  // deno-lint-ignore ban-types -- a class whose constructor is not called
+  selfProcess: ((cls: Function, fields: object) => Process) | null;
   /**
    * Shared buffers that its arguments refer to; only a thread has any. Kept, as
    * those of a pool's initializer are read after those of the thread.
@@ -67,11 +73,15 @@ export const current: Current = {
   hasFailed: false,
   isExiting: false,
   process: null,
+  selfProcess: null,
   buffers: [],
 };
 
 /** Children that have been started and not been found ended. */
 export const children: Set<Process> = new Set();
+
+/** What remains to be done in the moment in which this participant leaves. */
+export const farewells: Set<() => void> = new Set();
 
 let started = 0;
 

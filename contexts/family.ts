@@ -12,7 +12,8 @@ import { showAsText } from "../primitives/inspect.ts";
 import { AuthKey } from "./authkey.ts";
 import { children, current } from "./current.ts";
 import type { Parent } from "./current.ts";
-import type { Process, ProcessInfo } from "./process.ts";
+import { Process, selfProcess } from "./process.ts";
+import type { ProcessInfo } from "./process.ts";
 
 /** Milliseconds between two looks at a parent whose end nobody tells us of. */
 const PARENT_LOOK_MS = 100;
@@ -29,7 +30,8 @@ const PARENT_LOOK_MS = 100;
  * ```
  */
 export function currentProcess(): ProcessInfo {
-  return current.process ?? mainProcess;
+  if (!current.parent) return mainProcess;
+  return current.process ??= selfProcess(Process, {});
 }
 
 /**

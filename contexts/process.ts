@@ -11,9 +11,9 @@ import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
 import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
-import { toMessage } from "../primitives/wire.ts";
+import { toMessage } from "../primitives/to_wire.ts";
 import { AuthKey } from "./authkey.ts";
-import { writeBirth } from "./birth.ts";
+import { writeBirth } from "./_birth_writer.ts";
 import { children, current, nextIdentity } from "./current.ts";
 import { exitCodeText } from "./exit_code.ts";
 import { listenForEnd } from "./exit.ts";
@@ -559,11 +559,13 @@ const BOOTSTRAPPING =
 export function selfProcess(
   // deno-lint-ignore ban-types -- a class whose constructor is not called
   cls: Function,
-  fields: Record<string, unknown>,
+  fields: object,
 ): Process {
   const self: Process = Reflect.construct(Process, [{ [SELF]: true }], cls);
   return Object.assign(self, fields);
 }
+
+current.selfProcess = selfProcess;
 
 function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
   const { target, args, name, execArgs, memoryLimitMb, signal } = options;

@@ -13,10 +13,12 @@
  * @module
  */
 import type { Process } from "../contexts/process.ts";
-import { arenaFor, keyOf, NOT_YET, Ring, RING_BYTES } from "../memory/mod.ts";
+import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
+import { Ring, RING_BYTES } from "../memory/ring.ts";
 import type { Arena, MemoryKind } from "../memory/mod.ts";
 import type { Address } from "../network/mod.ts";
-import { arrived, toMessage } from "../primitives/wire.ts";
+import { toMessage } from "../primitives/to_wire.ts";
+import { arrived } from "../primitives/wire.ts";
 
 /** What a server answers. */
 export type Answer =

@@ -3,6 +3,8 @@
  * what the dead leave behind. Internal: nothing here is part of the public
  * contract.
  *
+ * `ring.ts` has a door of its own: most children have no use for a ring.
+ *
  * @module
  */
 export { Arena, keyOf } from "./arena.ts";
@@ -21,13 +23,7 @@ export type { Heap } from "./heap.ts";
 export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
 export type { Place } from "./references.ts";
-export {
-  DEFAULT_MAX_BYTES,
-  LONGEST_MESSAGE,
-  Ring,
-  RING_BYTES,
-} from "./ring.ts";
-export type { Message, RingLimits } from "./ring.ts";
+export type { Message, Ring, RingLimits } from "./ring.ts";
 export { checkedTimeout, NOT_YET, TIMED_OUT } from "./waiting.ts";
 export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
 export {

@@ -20,7 +20,7 @@
 import { WorkerLostError } from "../errors.ts";
 import { log } from "../_log.ts";
 import type { Arena } from "../memory/mod.ts";
-import { toMessage } from "../primitives/wire.ts";
+import { toMessage } from "../primitives/to_wire.ts";
 import { gathered } from "./_protocol.ts";
 import { PoolWorker } from "./_pool_worker.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";

@@ -14,7 +14,8 @@
  */
 import { EncodingError, RemoteError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
-import { fromMessage, toMessage } from "../primitives/wire.ts";
+import { toMessage } from "../primitives/to_wire.ts";
+import { fromMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
 import type { Thrown } from "./_protocol.ts";
 

@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { keyOf, LONGEST_MESSAGE, Ring, RING_BYTES } from "../memory/mod.ts";
+import { keyOf } from "../memory/mod.ts";
+import { LONGEST_MESSAGE, Ring, RING_BYTES } from "../memory/ring.ts";
 import type { Arena, Message } from "../memory/mod.ts";
 
 // A channel is one block: the ring of orders to the worker, the ring of its

@@ -18,7 +18,8 @@
  */
 import type { Message } from "../memory/mod.ts";
 import type { Target } from "./block.ts";
-import { fromMessage, toMessage } from "./wire.ts";
+import { toMessage } from "./to_wire.ts";
+import { fromMessage } from "./wire.ts";
 
 /** A message that has not been put yet. */
 export class Parcel {

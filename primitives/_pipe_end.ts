@@ -28,7 +28,8 @@
  */
 import type { WireForm } from "../codec/mod.ts";
 import { EofError, ProcessError } from "../errors.ts";
-import { NOT_YET, Ring, RING_BYTES, TIMED_OUT } from "../memory/mod.ts";
+import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import { Ring, RING_BYTES } from "../memory/ring.ts";
 import type {
   Arena,
   Attempt,

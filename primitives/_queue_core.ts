@@ -27,7 +27,8 @@
  */
 import type { WireForm } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
-import { keyOf, NOT_YET, Ring, RING_BYTES, TIMED_OUT } from "../memory/mod.ts";
+import { keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import { Ring, RING_BYTES } from "../memory/ring.ts";
 import type { Arena, Attempt, RingLimits, WaitOptions } from "../memory/mod.ts";
 import { Block, FIRST_WORD, onLast } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";

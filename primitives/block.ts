@@ -19,8 +19,8 @@
  *
  * @module
  */
-import { TO_WIRE } from "../codec/mod.ts";
-import type { WireForm } from "../codec/mod.ts";
+import { TO_WIRE } from "../codec/handles.ts";
+import type { WireForm } from "../codec/handles.ts";
 import { EncodingError } from "../errors.ts";
 import { addressOf, arenaFor, existingArena, locate } from "../memory/mod.ts";
 import type { Arena, ArenaAddress, MemoryKind, Place } from "../memory/mod.ts";

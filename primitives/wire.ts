@@ -1,6 +1,7 @@
 /**
- * Values to messages and back, for whoever sends values through shared memory:
- * the codec, with handles of shared objects and references to functions.
+ * Messages to values, for whoever gets values through shared memory: the codec,
+ * with handles of shared objects and references to functions. The way there is
+ * apart, in `to_wire.ts`: most children only get something.
  *
  * A function arrives as itself where its module is loaded, and otherwise as a
  * stand-in that loads it. Receivers that can wait do so before they hand the
@@ -10,12 +11,9 @@
  *
  * @module
  */
-import { decode, encodeParts } from "../codec/mod.ts";
+import { decode } from "../codec/decoder.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import { EncodingError } from "../errors.ts";
-import type { Message } from "../memory/mod.ts";
-import { sending } from "./block.ts";
-import type { Target } from "./block.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
@@ -38,52 +36,9 @@ export function setFunctionCarrier(functions: FunctionCarrier): void {
   carrier = functions;
 }
 
-/**
- * Makes a message of a value.
- *
- * @param value What to send.
- * @param target For whom.
- * @param root What to call the value in an error.
- * @param takeBacks Is filled with what takes the handles in it back, to be called
- * if it is not sent after all.
- * @param buffers Is filled with shared buffers that the message refers to by their
- * places here. Without it, or for a process, none can travel.
- * @throws {EncodingError} If it cannot travel, naming the part that cannot.
- */
-export function toMessage(
-  value: unknown,
-  target: Target,
-  root: string,
-  takeBacks?: (() => void)[],
-  buffers?: SharedArrayBuffer[],
-): Message {
-  return sending(() =>
-    encodeParts(value, {
-      root,
-      target,
-      encodeFunction: (fn, path) => {
-        if (!carrier) {
-          throw new EncodingError("Cannot send a function", { path });
-        }
-        return carrier.refer(fn, path);
-      },
-      encodeSharedBuffer: (buffer, path) => {
-        if (!buffers || target.kind === "spawn") refuseBuffer(target, path);
-        const known = buffers.indexOf(buffer);
-        return known < 0 ? buffers.push(buffer) - 1 : known;
-      },
-    }), takeBacks);
-}
-
-/** Only the system hands such a buffer over, and only to a thread that starts. */
-function refuseBuffer({ kind }: Target, path: string): never {
-  const reason = kind === "spawn"
-    ? "its memory cannot be shared with a process: use SharedMemory or RawArray"
-    : "a thread can get it only as it starts, in `args` or `initArgs`: give it there, or use SharedMemory or RawArray";
-  throw new EncodingError(
-    `Cannot send a SharedArrayBuffer as ${reason}: "${path}"`,
-    { path },
-  );
+/** The way functions travel, if there is one. */
+export function functionCarrier(): FunctionCarrier | undefined {
+  return carrier;
 }
 
 /** A value that has arrived, and what is still being loaded for it. */

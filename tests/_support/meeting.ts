@@ -13,16 +13,12 @@
  */
 import { registerTag } from "../../codec/mod.ts";
 import type { Context } from "../../contexts/mod.ts";
-import {
-  addressOf,
-  arenaFor,
-  locate,
-  Ring,
-  RING_BYTES,
-} from "../../memory/mod.ts";
+import { addressOf, arenaFor, locate } from "../../memory/mod.ts";
+import { Ring, RING_BYTES } from "../../memory/ring.ts";
 import type { Arena, ArenaAddress } from "../../memory/mod.ts";
 import { travelsAs } from "../../primitives/block.ts";
-import { fromMessage, toMessage } from "../../primitives/wire.ts";
+import { toMessage } from "../../primitives/to_wire.ts";
+import { fromMessage } from "../../primitives/wire.ts";
 import { Gate, until, untilSync } from "./gate.ts";
 
 /** What stands for a meeting place in a message. */

@@ -9,7 +9,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Arena, NOT_YET, Ring, RING_BYTES } from "../../memory/mod.ts";
+import { Arena, NOT_YET } from "../../memory/mod.ts";
+import { Ring, RING_BYTES } from "../../memory/ring.ts";
 import { S_SLEEPING } from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";
 import { dieAt, Fate, fated } from "./fixtures/fate.ts";

@@ -6,7 +6,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Arena, Ring, RING_BYTES } from "../../memory/mod.ts";
+import { Arena } from "../../memory/mod.ts";
+import { Ring, RING_BYTES } from "../../memory/ring.ts";
 import * as at from "../../memory/layout.ts";
 import { Fate, fated } from "./fixtures/fate.ts";
 import { message, putNumber, takeAll } from "./fixtures/messages.ts";

@@ -6,12 +6,8 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import {
-  LONGEST_MESSAGE,
-  NOT_YET,
-  Ring,
-  RING_BYTES,
-} from "../../memory/mod.ts";
+import { NOT_YET } from "../../memory/mod.ts";
+import { LONGEST_MESSAGE, Ring, RING_BYTES } from "../../memory/ring.ts";
 import type { RingLimits } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";

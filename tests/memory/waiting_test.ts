@@ -5,14 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import {
-  checkedTimeout,
-  keyOf,
-  NOT_YET,
-  Ring,
-  RING_BYTES,
-  TIMED_OUT,
-} from "../../memory/mod.ts";
+import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../../memory/mod.ts";
+import { Ring, RING_BYTES } from "../../memory/ring.ts";
 import type { Arena, WaitOptions } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";

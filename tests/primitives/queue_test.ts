@@ -23,7 +23,8 @@ import {
 import { adopt } from "../../memory/arenas.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
 import { bindTo } from "../../primitives/block.ts";
-import { fromMessage, toMessage } from "../../primitives/wire.ts";
+import { toMessage } from "../../primitives/to_wire.ts";
+import { fromMessage } from "../../primitives/wire.ts";
 import { JoinableQueue } from "../../primitives/joinable_queue.ts";
 import { pipeFor } from "../../primitives/pipe.ts";
 import { Queue } from "../../primitives/queue.ts";
