@@ -8,6 +8,9 @@
  * - `_file.ts` belongs to its folder and the folders below.
  * - Files do not import each other in a circle: what runs first would depend on
  *   where one enters, and a child enters elsewhere than its parent.
+ * - What a child runs first ({@linkcode CHILDREN}) loads nothing at once that it
+ *   may never need ({@linkcode NOT_AT_ONCE}), by whatever way: half of the start of
+ *   a child is loading.
  * - What is published imports `@std/*` and, where {@linkcode EXTRAS} says so,
  *   `node:*` or `npm:*`. Each of them costs every child its start-up time, hence the
  *   list. `@std/log` is for `logging.ts` alone, which only `mod.ts` loads at once.
@@ -78,6 +81,19 @@ const EXTRAS: Record<string, string[]> = {
   ],
 };
 
+/** What children run first. */
+const CHILDREN = ["contexts/spawn_child.ts", "contexts/worker_child.ts"];
+
+/** What is for sending, for starting others, and for shared objects. */
+const NOT_AT_ONCE = [
+  "codec/encoder.ts",
+  "contexts/process.ts",
+  "logging.ts",
+  "memory/ring.ts",
+  "primitives/mod.ts",
+  "primitives/to_wire.ts",
+];
+
 /** How an import takes effect: at once, when it is reached, or never. */
 type Kind = "value" | "dynamic" | "type";
 
@@ -132,6 +148,7 @@ export async function checkLayers(root: string): Promise<string[]> {
         : [`${each.from}:${each.line} ${complaint}`];
     }),
     ...findCircles(imports),
+    ...findBallast(imports),
   ];
 }
 
@@ -243,13 +260,38 @@ function roomOf(path: string): string {
   return path.split("/", 1)[0] ?? path;
 }
 
-/** Finds the circles of imports that run at once, each told once. */
-function findCircles(imports: Import[]): string[] {
+/** What each file loads at once. */
+function loadedBy(imports: Import[]): Map<string, string[]> {
   const next = new Map<string, string[]>();
   for (const { from, to, kind } of imports) {
     if (kind !== "value") continue;
     next.set(from, [...next.get(from) ?? [], to]);
   }
+  return next;
+}
+
+/** Finds what children load too early, each with the way to it. */
+function findBallast(imports: Import[]): string[] {
+  const next = loadedBy(imports);
+  const found: string[] = [];
+  for (const child of CHILDREN) {
+    const ways = new Map([[child, child]]);
+    for (const [file, way] of ways) {
+      if (NOT_AT_ONCE.includes(file)) {
+        found.push(`Cannot have a child load "${file}" at once: ${way}`);
+        continue;
+      }
+      for (const other of next.get(file) ?? []) {
+        if (!ways.has(other)) ways.set(other, `${way} -> ${other}`);
+      }
+    }
+  }
+  return found;
+}
+
+/** Finds the circles of imports that run at once, each told once. */
+function findCircles(imports: Import[]): string[] {
+  const next = loadedBy(imports);
   const circles: string[] = [];
   const done = new Set<string>();
   const path: string[] = [];

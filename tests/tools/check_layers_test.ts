@@ -197,3 +197,22 @@ Deno.test("checkLayers() reports a file that Deno cannot read", async () => {
   assertEquals(found.length, 1);
   assertEquals(found[0]?.startsWith("memory/mod.ts: "), true);
 });
+
+Deno.test("checkLayers() keeps out of a child what it may never need", async () => {
+  const found = await check({
+    "contexts/spawn_child.ts": `import "./_child.ts";`,
+    "contexts/_child.ts": `import "../primitives/wire.ts";
+      export const start = () => import("./process.ts");`,
+    "contexts/process.ts": `import "../primitives/mod.ts";`,
+    "primitives/mod.ts": "",
+    "primitives/wire.ts": `import "../codec/encoder.ts";
+      import type { Ring } from "../memory/ring.ts";
+      export type { Ring };`,
+    "codec/encoder.ts": "",
+    "memory/ring.ts": "export type Ring = 1;",
+  });
+
+  assertEquals(found, [
+    'Cannot have a child load "codec/encoder.ts" at once: contexts/spawn_child.ts -> contexts/_child.ts -> primitives/wire.ts -> codec/encoder.ts',
+  ]);
+});
