@@ -26,10 +26,16 @@
  *
  * Words, from the first the turnstile is given:
  *
+ * - `WAITERS`: how many calls are waiting, or about to · they add and subtract
+ *   one · who releases. Too high if one was killed: that costs time only.
  * - `ASKED`: token of somebody who asks for courtesy, 0 for nobody · those who
  *   wait, and who releases · who releases. A hint: losing it costs time only.
  * - `TURNS`: how often somebody who had asked got it · they add one · those who
  *   hold back.
+ *
+ * **Most releases wake nobody,** and see that by one look at `WAITERS`. Whoever waits
+ * counts itself before it attempts, and whoever releases looks after it has freed:
+ * if the release does not see the count, the attempt sees what was freed.
  *
  * **Why no wake-up is lost.** To be woken is a duty to attempt (`Waiting`). The
  * first in line attempts whenever anybody of the line is woken, for they wait in
@@ -52,11 +58,13 @@ const PATIENCE_MS = 1;
 const COURTESY_MS = 1;
 
 /** How many words a turnstile needs. */
-export const TURNSTILE_WORDS = 2;
+export const TURNSTILE_WORDS = 3;
 
 /** See the module. */
 export class Turnstile {
   readonly #block: Block;
+  readonly #words: Int32Array;
+  readonly #waiters: number;
   readonly #asked: number;
   readonly #turns: number;
   readonly #keys: readonly [number];
@@ -77,8 +85,10 @@ export class Turnstile {
    */
   constructor(block: Block, word: number, isFree: () => boolean) {
     this.#block = block;
-    this.#asked = word;
-    this.#turns = word + 1;
+    this.#words = block.words;
+    this.#waiters = word;
+    this.#asked = word + 1;
+    this.#turns = word + 2;
     this.#keys = [keyOf(block.offset)];
     this.#isFree = isFree;
   }
@@ -104,9 +114,22 @@ export class Turnstile {
     if (timeout <= 0) return waiting.wait(this.#keys, attempt, options, true);
 
     signal?.throwIfAborted();
-    const deadline = performance.now() + timeout;
+    Atomics.add(this.#words, this.#waiters, 1);
+    try {
+      return await this.#wait(attempt, performance.now() + timeout, signal);
+    } finally {
+      Atomics.sub(this.#words, this.#waiters, 1);
+    }
+  }
+
+  async #wait<T>(
+    attempt: Attempt<T>,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): Promise<T | typeof TIMED_OUT> {
+    const { waiting } = this.#block.arena;
     if (this.#owes()) {
-      const outcome = await this.#holdBack(attempt, timeout, signal);
+      const outcome = await this.#holdBack(attempt, deadline, signal);
       if (outcome !== TIMED_OUT) return outcome;
     }
     if (this.#line.size > 0 && this.#isFree()) waiting.wake(this.#keys[0], 1);
@@ -136,10 +159,24 @@ export class Turnstile {
     const { signal } = options;
     if (timeout <= 0) return waiting.waitSync(this.#keys, attempt, options);
 
-    const deadline = performance.now() + timeout;
+    signal?.throwIfAborted();
+    Atomics.add(this.#words, this.#waiters, 1);
+    try {
+      return this.#waitSync(attempt, performance.now() + timeout, signal);
+    } finally {
+      Atomics.sub(this.#words, this.#waiters, 1);
+    }
+  }
+
+  #waitSync<T>(
+    attempt: Attempt<T>,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): T | typeof TIMED_OUT {
+    const { waiting } = this.#block.arena;
     if (this.#owes()) {
       const outcome = waiting.waitSync(this.#keys, this.#politely(attempt), {
-        timeout: Math.min(timeout, COURTESY_MS),
+        timeout: Math.min(deadline - performance.now(), COURTESY_MS),
         signal,
       });
       if (outcome !== TIMED_OUT) return outcome;
@@ -157,6 +194,10 @@ export class Turnstile {
 
   /** Wakes the longest waiting. Called after what it waits for was freed. */
   open(): void {
+    if (Atomics.load(this.#words, this.#waiters) !== 0) this.#openForOthers();
+  }
+
+  #openForOthers(): void {
     const { arena, words } = this.#block;
     const asked = Atomics.load(words, this.#asked);
     if (asked !== 0 && asked !== arena.me) {
@@ -181,13 +222,13 @@ export class Turnstile {
 
   async #holdBack<T>(
     attempt: Attempt<T>,
-    timeout: number,
+    deadline: number,
     signal: AbortSignal | undefined,
   ): Promise<T | typeof TIMED_OUT> {
     const { waiting } = this.#block.arena;
     try {
       return await waiting.wait(this.#keys, this.#politely(attempt), {
-        timeout: Math.min(timeout, COURTESY_MS),
+        timeout: Math.min(deadline - performance.now(), COURTESY_MS),
         signal,
       });
     } catch (error) {
