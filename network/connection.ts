@@ -17,9 +17,14 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import {
+  bytesOf,
+  checkedMaxLength,
+  partOf,
+  placeOf,
+} from "../primitives/byte_arguments.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { becomesReady } from "../primitives/waitable.ts";
-import { bytesOf, checkedMaxLength, partOf, placeOf } from "./_bytes.ts";
 import type { Link } from "./_link.ts";
 import { checkValue, partsOf, valueOf } from "./_values.ts";
 import { TIMED_OUT } from "./_waits.ts";

@@ -19,6 +19,12 @@ import {
 import { TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { travelsAs } from "./block.ts";
+import {
+  bytesOf,
+  checkedMaxLength,
+  partOf,
+  placeOf,
+} from "./byte_arguments.ts";
 import { showAsText } from "./inspect.ts";
 import { copyOut, pack, Parcel } from "./_parcel.ts";
 import { PipeEnd, REFUSED } from "./_pipe_end.ts";
@@ -219,7 +225,7 @@ export class Connection<T = unknown> {
     size: number | undefined,
   ): Parcel {
     this.#checkSending();
-    const bytes = part(bytesOf(view), offset, size);
+    const bytes = partOf(bytesOf(view), offset, size);
     return new Parcel({ byteLength: bytes.byteLength, parts: [bytes] });
   }
 
@@ -363,11 +369,11 @@ export class Connection<T = unknown> {
     maxLength: number | undefined,
   ): Read<Uint8Array<ArrayBuffer> | number> {
     this.#checkReceiving();
-    checkMaxLength(maxLength);
+    const most = checkedMaxLength(maxLength);
     return (payload, form) => {
       if (form === "value") return REFUSED;
       const { byteLength } = payload;
-      if (byteLength > (maxLength ?? Infinity)) return byteLength;
+      if (byteLength > most) return byteLength;
       return new Uint8Array(payload);
     };
   }
@@ -377,15 +383,12 @@ export class Connection<T = unknown> {
     offset: number,
   ): Read<Uint8Array<ArrayBuffer> | number> {
     this.#checkReceiving();
-    const bytes = bytesOf(view);
-    checkOffset(bytes, offset);
+    const place = placeOf(view, offset);
     return (payload, form) => {
       if (form === "value") return REFUSED;
       const { byteLength } = payload;
-      if (offset + byteLength > bytes.byteLength) {
-        return new Uint8Array(payload);
-      }
-      bytes.set(payload, offset);
+      if (byteLength > place.byteLength) return new Uint8Array(payload);
+      place.set(payload);
       return byteLength;
     };
   }
@@ -537,84 +540,4 @@ function fitted(outcome: Uint8Array<ArrayBuffer> | number): number {
 
 function pollOptions(options: WaitOptions): WaitOptions {
   return { timeout: options.timeout ?? 0, signal: options.signal };
-}
-
-function bytesOf(view: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (ArrayBuffer.isView(view)) {
-    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  }
-  if (view instanceof ArrayBuffer || view instanceof SharedArrayBuffer) {
-    return new Uint8Array(view);
-  }
-  throw new TypeError(
-    `Cannot use this as bytes as it is no view of a buffer: ${
-      Deno.inspect(view)
-    }`,
-  );
-}
-
-/** The part of some bytes that is to be sent. */
-function part(
-  bytes: Uint8Array,
-  offset: number,
-  size: number | undefined,
-): Uint8Array {
-  const length = bytes.byteLength;
-  checkInteger("offset", offset);
-  if (offset < 0) {
-    throw new RangeError(`Cannot send bytes as offset is negative: ${offset}`);
-  }
-  if (offset > length) {
-    throw new RangeError(
-      `Cannot send bytes as buffer length < offset: ${length} < ${offset}`,
-    );
-  }
-  if (size === undefined) return bytes.subarray(offset);
-  checkInteger("size", size);
-  if (size < 0) {
-    throw new RangeError(`Cannot send bytes as size is negative: ${size}`);
-  }
-  if (offset + size > length) {
-    throw new RangeError(
-      `Cannot send bytes as buffer length < offset + size: ${length} < ${offset} + ${size}`,
-    );
-  }
-  return bytes.subarray(offset, offset + size);
-}
-
-function checkOffset(bytes: Uint8Array, offset: number): void {
-  checkInteger("offset", offset);
-  if (offset < 0) {
-    throw new RangeError(
-      `Cannot receive bytes at a negative offset: ${offset}`,
-    );
-  }
-  if (offset > bytes.byteLength) {
-    throw new RangeError(
-      `Cannot receive bytes as offset too large: ${offset} > ${bytes.byteLength}`,
-    );
-  }
-}
-
-function checkMaxLength(maxLength: number | undefined): void {
-  if (maxLength === undefined) return;
-  checkInteger("maxLength", maxLength);
-  if (maxLength >= 0) return;
-  throw new RangeError(
-    `Cannot receive bytes with a negative maxlength: ${maxLength}`,
-  );
-}
-
-function checkInteger(name: string, value: number): void {
-  if (typeof value !== "number") {
-    throw new TypeError(
-      `Cannot use '${name}' as it must be a number: it is ${
-        Deno.inspect(value)
-      }`,
-    );
-  }
-  if (Number.isInteger(value)) return;
-  throw new RangeError(
-    `Cannot use '${name}' as it must be an integer: it is ${value}`,
-  );
 }

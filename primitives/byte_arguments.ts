@@ -1,6 +1,6 @@
 /**
- * The arguments of `sendBytes()`, `recvBytes()` and `recvBytesInto()`, checked
- * with the words of the reference.
+ * The arguments of `sendBytes()`, `recvBytes()` and `recvBytesInto()`, of pipes as
+ * of network connections, checked with the words of the reference.
  *
  * Runs in the parent and in the child.
  *
