@@ -19,7 +19,7 @@ import type { Arena } from "../memory/mod.ts";
 import { giveBack } from "../primitives/block.ts";
 import { loadAllKinds } from "../primitives/wire.ts";
 import { dropBirth } from "./birth.ts";
-import { farewells } from "./current.ts";
+import { clearGraves, whenStill } from "./graves.ts";
 
 /** Milliseconds between two looks at adopted processes. */
 const ORPHAN_LOOK_MS = 250;
@@ -44,20 +44,6 @@ interface Orphan {
   looks: number;
 }
 
-/** What an interrupted thread referred to. */
-interface Grave {
-  readonly arena: Arena;
-  readonly list: number;
-  readonly since: number;
-}
-
-/**
- * So long after its end, at least, is kept what an interrupted thread might still
- * touch; until the next burial, as no timer is worth it.
- */
-const STILL_MS = 1000;
-
-const graves: Grave[] = [];
 const watched = new Set<Watched>();
 const slicing = new WeakSet<Arena>();
 const orphans = new Set<Orphan>();
@@ -102,8 +88,8 @@ export function reap(arena: Arena, token: number): void {
   const list = participants.isCurrent(token) ? arena.references.take(token) : 0;
   arena.bury(token);
   if (!mayRunOn) giveBackAll(arena, list);
-  else graves.push({ arena, list, since: performance.now() });
-  giveBackFromGraves(STILL_MS);
+  else whenStill(() => giveBackAll(arena, list));
+  clearGraves();
   for (const heir of heirs) {
     const wasThread = arena.kind === "worker" ||
       (pid !== 0 && pidOf(arena, heir) === pid);
@@ -121,22 +107,6 @@ function isInterruptedThread(
   return participants.load(token, S_ENDING) === 1 &&
     (kind === "worker" || pid === Deno.pid);
 }
-
-/**
- * Gives back what interrupted threads referred to, some time after their end.
- *
- * @param afterMs How long after.
- */
-export function giveBackFromGraves(afterMs: number): void {
-  const until = performance.now() - afterMs;
-  while (graves.length > 0 && graves[0]!.since <= until) {
-    const { arena, list } = graves.shift()!;
-    giveBackAll(arena, list);
-  }
-}
-
-// Whoever buries this participant does not know what it has not given back yet.
-farewells.add(() => giveBackFromGraves(0));
 
 function giveBackAll(arena: Arena, list: number): void {
   const unknown: number[] = [];

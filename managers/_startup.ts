@@ -3,7 +3,7 @@
  *
  * Not a pipe: a child takes its references to one with it when it ends, so each
  * manager would cost a little memory for ever. This block is freed by the parent
- * when the child has ended, and cannot write any more.
+ * when the child has ended, and cannot write any more: see `contexts/graves.ts`.
  *
  * **Why no wake-up is lost.** The child puts its answer, then wakes; the parent
  * looks after it can be seen waiting. The end of the child wakes everybody.
@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { whenStill } from "../contexts/graves.ts";
 import type { Process } from "../contexts/process.ts";
 import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
 import { Ring, RING_BYTES } from "../memory/ring.ts";
@@ -76,7 +77,11 @@ export class Startup {
 
   /** Gives the memory back. The child must have ended. */
   free(): void {
-    this.#ring.free();
-    this.#arena.heap.free(this.offset, RING_BYTES);
+    const free = () => {
+      this.#ring.free();
+      this.#arena.heap.free(this.offset, RING_BYTES);
+    };
+    if (this.#arena.kind === "worker") whenStill(free);
+    else free();
   }
 }

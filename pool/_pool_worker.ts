@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { whenStill } from "../contexts/graves.ts";
 import { INTERNAL, Process } from "../contexts/process.ts";
 import { log } from "../_log.ts";
 import type { Arena, Message } from "../memory/mod.ts";
@@ -480,7 +481,12 @@ export class PoolWorker {
     this.#awaited.delete(this);
     clearTimeout(this.watch?.timer);
     clearTimeout(this.#endTimer);
-    for (const parcel of this.#parcels) parcel.free();
-    this.#channel.free();
+    const giveBack = () => {
+      for (const parcel of this.#parcels) parcel.free();
+      this.#channel.free();
+    };
+    const mayRunOn = this.#arena.kind === "worker" && this.#state !== "leaving";
+    if (mayRunOn) whenStill(giveBack);
+    else giveBack();
   }
 }

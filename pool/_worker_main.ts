@@ -24,7 +24,13 @@ import { current } from "../contexts/current.ts";
 import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
-import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import {
+  arenaFor,
+  eachArena,
+  keyOf,
+  NOT_YET,
+  TIMED_OUT,
+} from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import { toMessage } from "../primitives/to_wire.ts";
@@ -166,10 +172,17 @@ async function leave(): Promise<void> {
   Deno.exit();
 }
 
-/** Ends this thread when the parent wants it to end at once. */
+/**
+ * Ends this thread when the parent wants it to end at once: as a signal ends a
+ * process, so that what its task holds is abandoned.
+ */
 function endWhenStopped(arena: Arena, { control, stopKey }: Channel): void {
   const attempt = () => Atomics.load(control, C_STOP) === 1 || NOT_YET;
-  arena.waiting.wait([stopKey], attempt).then(() => Deno.exit());
+  arena.waiting.wait([stopKey], attempt).then(() => {
+    current.hasFailed = true;
+    eachArena(({ participants, me }) => participants.condemn(me));
+    Deno.exit();
+  });
 }
 
 class PoolWorkerMain {
@@ -238,13 +251,11 @@ class PoolWorkerMain {
 
   /** Sends what a task has thrown. */
   answerThrown(kind: number, sequence: number, error: unknown): void {
-    if (this.#isGone) return;
     const thrown = packed(error, this.#arena.kind);
-    const target = this.#target;
-    const { answers } = this.#channel;
-    answers.tryPut(
-      framed(kind, sequence, 0, 0, toMessage(thrown, target, "error")),
-    );
+    const message = toMessage(thrown, this.#target, "error");
+    // Looked at last: what is above takes its time.
+    if (this.#isGone) return;
+    this.#channel.answers.tryPut(framed(kind, sequence, 0, 0, message));
   }
 
   /** Whether it has been buried: see the top. */

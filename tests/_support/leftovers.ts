@@ -7,7 +7,7 @@
  * @module
  */
 import { activeChildren } from "../../contexts/mod.ts";
-import { giveBackFromGraves } from "../../contexts/_reaper.ts";
+import { clearGraves } from "../../contexts/graves.ts";
 import * as at from "../../memory/layout.ts";
 import { arenaFor } from "../../memory/mod.ts";
 import type { Arena, MemoryKind } from "../../memory/mod.ts";
@@ -75,7 +75,8 @@ export function inventory(
  * @param before What there was.
  */
 export function leftovers(before: Inventory): string[] {
-  giveBackFromGraves(STILL_MS);
+  const threads = childThreads().length - before.threads;
+  clearGraves(threads > 0 ? STILL_MS : 0);
   const left: string[] = [];
   for (const child of activeChildren()) left.push(`active child ${child}`);
   for (const [i, arena] of arenas.entries()) {
@@ -92,7 +93,6 @@ export function leftovers(before: Inventory): string[] {
   const children = processes(({ ppid }) => ppid === Deno.pid);
   left.push(...children.map(describeProcess));
   // One that burns on after its end has been told is no child any more.
-  const threads = childThreads().length - before.threads;
   if (threads > 0) left.push(`${threads} threads that have not ended`);
   left.push(...namesIn(TEMP_DIR).map((name) => `temporary file ${name}`));
   for (const name of namesIn(SHARED_FILES)) {

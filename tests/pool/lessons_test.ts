@@ -14,6 +14,8 @@ import {
   WorkerLostError,
 } from "../../errors.ts";
 import "../../mod.ts";
+import { clearGraves } from "../../contexts/graves.ts";
+import { arenaFor } from "../../memory/mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -122,6 +124,40 @@ contract("LESSON-03 a worker with an uncaught error is lost", async (ctx) => {
   assertEquals(error.exitCode, 1);
   assertEquals(await pool.apply(work.square, [3]), 9);
 });
+
+contract(
+  "LESSON-07 terminate() abandons what its tasks hold",
+  async (ctx) => {
+    const lock = new ctx.Lock();
+    const here = SharedGate.in(ctx);
+    const pool = new ctx.Pool(1);
+    pool.applyAsync(work.stayWith, [lock, here]);
+    await here.reaches(1, "the task holds the lock");
+    await pool.terminate();
+    using guard = await lock.acquire({ timeout: SOON_MS });
+    assertEquals(guard?.abandoned, true);
+  },
+);
+
+contract(
+  "a thread that was stopped leaves its memory for a moment",
+  async (ctx) => {
+    // It may still write its last answer: not into the place of another worker.
+    const { heap } = arenaFor("worker");
+    clearGraves(0);
+    const before = heap.blocks;
+    const here = SharedGate.in(ctx);
+    const pool = new ctx.Pool(1);
+    pool.applyAsync(work.stay, [here]);
+    await here.reaches(1, "the task runs");
+    await pool.terminate();
+    const gate = 1;
+    assert(heap.blocks > before + gate, "it was given to others at once");
+    clearGraves(0);
+    assertEquals(heap.blocks, before + gate);
+  },
+  { methods: ["worker"] },
+);
 
 contract("LESSON-08 terminate() rejects all that is pending", async (ctx) => {
   const pool = new ctx.Pool(2);
