@@ -29,6 +29,9 @@ import { hideArgument } from "./standalone.ts";
 /** Milliseconds between two looks at a parent that this process dies with. */
 const PARENT_LOOK_MS = 100;
 
+/** What the dead wait for. */
+const NEVER: Promise<never> = new Promise(() => {});
+
 /** What differs between a process and a thread. */
 export interface Host {
   /** What tells this child from others. */
@@ -57,10 +60,11 @@ export async function live(arena: Arena, host: Host): Promise<void> {
       waiting.wakeEverybody();
     });
   });
+  const isStopped = () => arena.participants.isStopped(arena.me);
   const fail = (error: unknown) => {
     current.hasFailed = true;
     // What is thrown in a thread because it is being ended is no news.
-    if (!arena.participants.isStopped(arena.me)) report(error);
+    if (!isStopped()) report(error);
   };
   for (const type of ["error", "unhandledrejection"] as const) {
     globalThis.addEventListener(type, (event) => {
@@ -80,6 +84,8 @@ export async function live(arena: Arena, host: Host): Promise<void> {
     await run(record);
   } catch (error) {
     fail(error);
+    // Nor is there anything left to be done in it: see `graves.ts`.
+    if (isStopped()) await NEVER;
   }
   await exitSequence().catch(fail);
   const code = current.hasFailed ? 1 : Number(Deno.exitCode);

@@ -12,6 +12,9 @@ import {
 
 const FRONT_DOOR = import.meta.resolve("../../mod.ts");
 
+/** Time in which what must not happen would happen, in milliseconds. */
+const MOMENT_MS = 100;
+
 /** What the reference's test of the same row expects. */
 const ORDER = ["b", "d10", "d03", "d02", "d01", "e", "STOP"];
 
@@ -286,3 +289,42 @@ function isThere(pid: number): boolean {
     return false;
   }
 }
+
+contract(
+  "Finalize is not called in a child that is killed while it loads its target",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      import { never } from "./slow.ts";
+      const { Process } = getContext("${ctx.getStartMethod()}");
+      const process = new Process({ target: never });
+      process.start();
+      while (!await Deno.stat("loading").catch(() => null));
+      process.kill();
+      await process.join();
+      console.log("exit code", process.exitCode);
+      // A thread whose loading has been cut short may go on for a moment.
+      await new Promise((resolve) => setTimeout(resolve, ${MOMENT_MS}));
+    `,
+      {
+        files: {
+          "slow.ts": `
+            import { Finalize, parentProcess } from "${LIBRARY}";
+            export function never() {}
+            if (parentProcess()) {
+              new Finalize(null, () => console.log("finalized"), {
+                exitPriority: 0,
+              });
+              await Deno.writeTextFile("loading", "");
+              await import("${FRONT_DOOR}"); // takes a while
+            }
+          `,
+        },
+        cwd: (folder) => folder,
+      },
+    );
+    assertEquals(end.stdout, "exit code -9\n", describeEnd(end));
+    assertEquals(end.stderr, "");
+  },
+);
