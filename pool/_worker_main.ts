@@ -12,8 +12,8 @@
  *
  * **A thread that has been ended** may go on for a moment: promises that break
  * because of its end reject, and what awaits them runs, while the parent has been
- * told of the end and has given its memory to others. So nothing here touches
- * shared memory without having looked whether this is still a participant.
+ * told of the end: see `contexts/graves.ts`. So nothing here touches shared memory
+ * without having looked whether this is still a participant.
  *
  * Runs in the child.
  *
@@ -24,13 +24,7 @@ import { current } from "../contexts/current.ts";
 import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
-import {
-  arenaFor,
-  eachArena,
-  keyOf,
-  NOT_YET,
-  TIMED_OUT,
-} from "../memory/mod.ts";
+import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import { toMessage } from "../primitives/to_wire.ts";
@@ -138,6 +132,7 @@ export async function poolWorker(
   try {
     finalizer = await begin(setup);
   } catch (error) {
+    if (isEnding(arena)) await NEVER;
     worker.answerThrown(INITIALIZER_FAILED, 0, error);
     return await leave();
   }
@@ -153,6 +148,11 @@ register(import.meta, { poolWorker });
 let isOver = false;
 /** What the dead wait for. */
 const NEVER: Promise<never> = new Promise(() => {});
+
+/** Whether this thread is being ended: then what is thrown in it is no news. */
+function isEnding({ participants, me }: Arena): boolean {
+  return isOver || participants.isStopped(me);
+}
 
 /** Runs the initializer; gives what is to be run at the end. */
 async function begin(setup: Uint8Array | null): Promise<Callable | null> {
@@ -179,8 +179,8 @@ async function leave(): Promise<void> {
 function endWhenStopped(arena: Arena, { control, stopKey }: Channel): void {
   const attempt = () => Atomics.load(control, C_STOP) === 1 || NOT_YET;
   arena.waiting.wait([stopKey], attempt).then(() => {
+    isOver = true;
     current.hasFailed = true;
-    eachArena(({ participants, me }) => participants.condemn(me));
     Deno.exit();
   });
 }
@@ -254,7 +254,7 @@ class PoolWorkerMain {
     const thrown = packed(error, this.#arena.kind);
     const message = toMessage(thrown, this.#target, "error");
     // Looked at last: what is above takes its time.
-    if (this.#isGone) return;
+    if (isEnding(this.#arena)) return;
     this.#channel.answers.tryPut(framed(kind, sequence, 0, 0, message));
   }
 
