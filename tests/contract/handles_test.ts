@@ -5,7 +5,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { EncodingError, QueueFullError, TimeoutError } from "../../errors.ts";
-import { stay } from "../fixtures/targets.ts";
+import { killThreadWith, stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { waitFor } from "../fixtures/pool_targets.ts";
@@ -189,4 +189,17 @@ contract(
     assertMatch(error.message, where);
     assertEquals(error.path, "args[1]");
   },
+);
+
+contract(
+  "what a killed thread had is given back by a process that ends at once",
+  async (ctx) => {
+    // Afterwards no block is in use: the harness counts them.
+    const queue = new ctx.Queue<string>();
+    const process = new ctx.Process({ target: killThreadWith, args: [queue] });
+    process.start();
+    await process.join();
+    assertEquals(process.exitCode, 0);
+  },
+  { methods: ["spawn"] },
 );
