@@ -104,26 +104,3 @@ contract(
     await Promise.all(meeting);
   },
 );
-
-contract(
-  "Pool has nobody wait behind a long task after short ones",
-  async (ctx) => {
-    await using pool = new ctx.Pool(2);
-    await pool.ready;
-    for (const _ of numbers(5)) {
-      const short = numbers(2000).map((i) => pool.apply(work.square, [i]));
-      assertEquals((await Promise.all(short)).at(-1), 1999 * 1999);
-    }
-    const here = SharedGate.in(ctx);
-    const go = SharedGate.in(ctx);
-    // By what is known of its tasks, a worker can be given them all.
-    const long = pool.applyAsync(work.waitFor, [here, go, 7]);
-    const others = numbers(12).map((i) => pool.applyAsync(work.square, [i]));
-    for (const [i, other] of others.entries()) {
-      assertEquals(await other, i * i);
-    }
-    assertEquals(long.ready(), false);
-    go.set();
-    assertEquals(await long, 7);
-  },
-);
