@@ -25,7 +25,7 @@
  *
  * @module
  */
-import { cString, libc } from "./_libc.ts";
+import { cString, libc } from "./libc.ts";
 import { freshName, NAME_PREFIX, nameOf, placeOf } from "./_mapping.ts";
 import type { Mapping } from "./_mapping.ts";
 import { platform, posix, posixErrno, tempFolders } from "./_posix.ts";

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { cString, errno, libc } from "./_libc.ts";
-import type { Libc } from "./_libc.ts";
+import { cString, errno, libc } from "./libc.ts";
+import type { Libc } from "./libc.ts";
 import type { Mapping } from "./_mapping.ts";
 
 const MFD_CLOEXEC = 1;

@@ -2,7 +2,7 @@
  * The calls that Linux and macOS have in common, and the tables of what differs
  * between them: for memory in a named file and for doorbells (see
  * `file_mapping.ts` and `doorbell.ts`). Linux has better ones for itself, in
- * `_libc.ts`.
+ * `libc.ts`.
  *
  * Functions that take a variable number of arguments (`open()` with a mode,
  * `fcntl()`, `ioctl()`) are avoided: on Apple's ARM processors such arguments go

@@ -7,7 +7,7 @@
  * @module
  */
 import { FileMapping } from "./_file_mapping.ts";
-import { cString, errno, libc } from "./_libc.ts";
+import { cString, errno, libc } from "./libc.ts";
 import { FIRST_NAME } from "./_mapping.ts";
 import type { Mapping } from "./_mapping.ts";
 import { MemfdMapping } from "./_memfd_mapping.ts";

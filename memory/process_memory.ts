@@ -21,8 +21,8 @@
  * @module
  */
 import { Doorbell } from "./_doorbell.ts";
-import { libc, SYS_FUTEX } from "./_libc.ts";
-import type { Libc } from "./_libc.ts";
+import { libc, SYS_FUTEX } from "./libc.ts";
+import type { Libc } from "./libc.ts";
 import type { Mapping } from "./_mapping.ts";
 import { createMapping, hasEnded, isNative, openMapping } from "./_system.ts";
 import { H_DOORBELLS, HEADER_BYTES, WINDOW_BYTES } from "./layout.ts";

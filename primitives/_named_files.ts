@@ -41,6 +41,8 @@
  * @module
  */
 import { HEADER_BYTES } from "../memory/layout.ts";
+import { cString, errno, libc as openLibc } from "../memory/libc.ts";
+import type { Libc } from "../memory/libc.ts";
 import { arenaFor, eachArena, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { slotOf } from "../memory/participants.ts";
@@ -48,39 +50,13 @@ import { missing, taken } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
 import type { Piece } from "./_views.ts";
 
-const SYMBOLS = {
-  open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
-  posix_fallocate: { parameters: ["i32", "i64", "i64"], result: "i32" },
-  mmap: {
-    parameters: ["usize", "usize", "i32", "i32", "i32", "i64"],
-    result: "pointer",
-  },
-  munmap: { parameters: ["usize", "usize"], result: "i32" },
-  link: { parameters: ["buffer", "buffer"], result: "i32" },
-  unlink: { parameters: ["buffer"], result: "i32" },
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
-  kill: { parameters: ["i32", "i32"], result: "i32" },
-  opendir: { parameters: ["buffer"], result: "pointer" },
-  readdir: { parameters: ["pointer"], result: "pointer" },
-  closedir: { parameters: ["pointer"], result: "i32" },
-  // Older C libraries have fstat() in their headers only.
-  fstat: {
-    name: "syscall",
-    parameters: ["i64", "i32", "buffer"],
-    result: "i64",
-  },
-  __errno_location: { parameters: [], result: "pointer" },
-} as const;
-
-type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
 const FOLDER = "/dev/shm";
 
 const O_RDWR = 2;
 const O_CREAT_EXCL = 0o100 | 0o200;
+const O_RDONLY_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_CLOEXEC = 0o2000000;
-/** Differs between processors: a link in a folder all may write to is a trap. */
+/** A link in a folder all may write to is a trap. */
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 const OWNER_ONLY = 0o600;
 const PROT_READ_WRITE = 3;
@@ -90,14 +66,17 @@ const ENOENT = 2;
 const ESRCH = 3;
 const EACCES = 13;
 const EEXIST = 17;
-const SYS_FSTAT = Deno.build.arch === "aarch64" ? 80n : 5n;
+const ENOSPC = 28;
 /** More than a `struct stat`; where its parts are is the same for both. */
 const STAT_BYTES = 256;
 const STAT_INODE = 8;
 const STAT_SIZE = 48;
-/** Where the parts of a `struct dirent` are. */
+/** Where the parts of a `struct linux_dirent64` are. */
 const DIRENT_INODE = 0;
+const DIRENT_LENGTH = 16;
 const DIRENT_NAME = 19;
+/** As many files as are listed with one call are some hundred. */
+const DIRENTS_BYTES = 32 * 1024;
 
 /** Milliseconds between two looks for what the dead left behind. */
 const SWEEP_MS = 1000;
@@ -107,33 +86,11 @@ const MARKER_REGEXP = /^\.mp\.(\d+)\.(\d+)\.([0-9a-f]+)\.(\d+)\.(.*)$/s;
 /** In front of those of `_named_blocks.ts`. */
 const HAS_NAMES: number = HEADER_BYTES / 4 - 3;
 
-let opened: Libc | undefined;
-
 function libc(): Libc {
-  if (opened) return opened;
-  if (Deno.build.os !== "linux") {
-    throw new Deno.errors.NotSupported(
-      `Cannot share named memory between processes on ${Deno.build.os}: use getContext("worker")`,
-    );
-  }
-  const musl = `libc.musl-${Deno.build.arch}.so.1`;
-  try {
-    opened = Deno.dlopen("libc.so.6", SYMBOLS).symbols;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    opened = Deno.dlopen(musl, SYMBOLS).symbols;
-  }
-  return opened;
-}
-
-/** The number of the last error of a call in this thread. */
-function errno(): number {
-  const pointer = libc().__errno_location()!;
-  return new Deno.UnsafePointerView(pointer).getInt32();
-}
-
-function cString(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${text}\0`);
+  if (Deno.build.os === "linux") return openLibc();
+  throw new Deno.errors.NotSupported(
+    `Cannot share named memory between processes on ${Deno.build.os}: use getContext("worker")`,
+  );
 }
 
 function pathOf(name: string): Uint8Array<ArrayBuffer> {
@@ -143,7 +100,7 @@ function pathOf(name: string): Uint8Array<ArrayBuffer> {
 /** Where a mapping is. */
 interface Range {
   readonly address: bigint;
-  readonly byteLength: bigint;
+  readonly byteLength: number;
 }
 
 const unmapping = new FinalizationRegistry<Range>(({ address, byteLength }) => {
@@ -155,15 +112,7 @@ class FileSegment implements Segment {
   readonly #range: Range;
 
   constructor(fd: number, size: number) {
-    const byteLength = BigInt(size);
-    const pointer = libc().mmap(
-      0n,
-      byteLength,
-      PROT_READ_WRITE,
-      MAP_SHARED,
-      fd,
-      0n,
-    );
+    const pointer = libc().mmap(size, PROT_READ_WRITE, MAP_SHARED, fd);
     const address = Deno.UnsafePointer.value(pointer);
     // MAP_FAILED is -1, not null.
     if (pointer === null || BigInt.asIntN(64, address) === -1n) {
@@ -174,7 +123,7 @@ class FileSegment implements Segment {
     this.bytes = new Uint8Array(
       Deno.UnsafePointerView.getArrayBuffer(pointer, size),
     );
-    this.#range = { address, byteLength };
+    this.#range = { address, byteLength: size };
   }
 
   get piece(): Piece {
@@ -255,13 +204,14 @@ function removeFile(name: string): boolean {
 
 /** Has the system set the pages aside. */
 function reserve(fd: number, size: number): void {
-  let error: number;
   do {
-    error = libc().posix_fallocate(fd, 0n, BigInt(size));
-  } while (error === EINTR);
-  if (error === 0) return;
+    if (libc().fallocate(fd, 0, 0, size) === 0) return;
+  } while (errno() === EINTR);
+  const error = errno();
   throw new RangeError(
-    `Cannot create shared memory of ${size} bytes as ${FOLDER} has no room for it: error ${error}`,
+    `Cannot create shared memory of ${size} bytes ${
+      error === ENOSPC ? `as ${FOLDER} has no room for it` : `in ${FOLDER}`
+    }: error ${error}`,
   );
 }
 
@@ -286,7 +236,7 @@ function publish(draft: string, marker: string, name: string): void {
 
 function statOf(fd: number): { size: number; inode: string } {
   const bytes = new Uint8Array(STAT_BYTES);
-  libc().fstat(SYS_FSTAT, fd, bytes);
+  libc().fstat(fd, bytes);
   const view = new DataView(bytes.buffer);
   return {
     size: Number(view.getBigInt64(STAT_SIZE, true)),
@@ -317,7 +267,7 @@ function pidNamespace(): string {
   if (namespace !== undefined) return namespace;
   const bytes = new Uint8Array(64);
   const path = cString("/proc/self/ns/pid");
-  const length = Number(libc().readlink(path, bytes, BigInt(bytes.length)));
+  const length = libc().readlink(path, bytes);
   const text = new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
   return namespace = text.match(/\d+/)?.[0] ?? "0";
 }
@@ -382,31 +332,30 @@ function clean(isChosen: (marker: Marker) => boolean): void {
 /** The inodes of all files, by name. */
 function listFiles(): Map<string, string> {
   const files = new Map<string, string>();
-  const folder = libc().opendir(cString(FOLDER));
-  if (folder === null) return files;
-  while (true) {
-    const pointer = libc().readdir(folder);
-    if (pointer === null) break;
-    const entry = new Deno.UnsafePointerView(pointer);
-    const name = nameIn(entry);
-    if (name === undefined) continue;
-    files.set(name, String(entry.getBigUint64(DIRENT_INODE)));
+  const { open, close, getdents64 } = libc();
+  const fd = open(cString(FOLDER), O_RDONLY_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return files;
+  const bytes = new Uint8Array(DIRENTS_BYTES);
+  const view = new DataView(bytes.buffer);
+  for (let end; (end = getdents64(fd, bytes)) > 0;) {
+    for (let at = 0; at < end;) {
+      const next = at + view.getUint16(at + DIRENT_LENGTH, true);
+      const name = nameIn(bytes.subarray(at + DIRENT_NAME, next));
+      const inode = view.getBigUint64(at + DIRENT_INODE, true);
+      if (name !== undefined) files.set(name, String(inode));
+      at = next;
+    }
   }
-  libc().closedir(folder);
+  close(fd);
   return files;
 }
 
-function nameIn(entry: Deno.UnsafePointerView): string | undefined {
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function nameIn(bytes: Uint8Array): string | undefined {
   try {
-    return entry.getCString(DIRENT_NAME);
+    return strict.decode(bytes.subarray(0, bytes.indexOf(0)));
   } catch {
     return undefined; // not UTF-8, so not ours
   }
 }
-
-// Opened at once where nothing has to be asked, as in memory/_libc.ts: opened in
-// the middle of a test, it would look like something the test had left open.
-if (
-  Deno.build.os === "linux" &&
-  Deno.permissions.querySync({ name: "ffi" }).state === "granted"
-) libc();

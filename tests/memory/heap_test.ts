@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Arena } from "../../memory/mod.ts";
-import { libc } from "../../memory/_libc.ts";
+import { libc } from "../../memory/libc.ts";
 import * as at from "../../memory/layout.ts";
 import { dieAt, Fate, fated } from "./fixtures/fate.ts";
 import {

@@ -40,7 +40,7 @@ export interface Libc {
   /** The same, on a thread of Deno's. */
   readonly futexNonblocking: Symbols["futexNonblocking"];
   memfd_create(name: Uint8Array, flags: number): number;
-  open(path: Uint8Array, flags: number): number;
+  open(path: Uint8Array, flags: number, mode?: number): number;
   close(fd: number): number;
   read(fd: number, bytes: Uint8Array): number;
   lseek(fd: number, offset: number, whence: number): number;
@@ -57,6 +57,17 @@ export interface Libc {
     flags: number,
     fd: number,
   ): Deno.PointerValue;
+  munmap(address: bigint, byteLength: number): number;
+  /** Writes a `struct stat`. */
+  fstat(fd: number, result: Uint8Array): number;
+  /** Gives a file a second name. */
+  link(from: Uint8Array, to: Uint8Array): number;
+  unlink(path: Uint8Array): number;
+  /** Writes where a link leads to, without a zero at the end; returns its length. */
+  readlink(path: Uint8Array, result: Uint8Array): number;
+  /** Writes as many `struct linux_dirent64` as fit; returns their length. */
+  getdents64(fd: number, result: Uint8Array): number;
+  kill(pid: number, signal: number): number;
   prctl(option: number, argument: number): number;
   /** Has a signal ignored. */
   ignore(signal: number): number;
@@ -81,6 +92,13 @@ const CALLS = Deno.build.arch === "aarch64"
     ftruncate: 46n,
     fallocate: 47n,
     mmap: 222n,
+    munmap: 215n,
+    fstat: 80n,
+    linkat: 37n,
+    unlinkat: 35n,
+    readlinkat: 78n,
+    getdents64: 61n,
+    kill: 129n,
     prctl: 167n,
     rt_sigaction: 134n,
     futex: 98n,
@@ -94,6 +112,13 @@ const CALLS = Deno.build.arch === "aarch64"
     ftruncate: 77n,
     fallocate: 285n,
     mmap: 9n,
+    munmap: 11n,
+    fstat: 5n,
+    linkat: 265n,
+    unlinkat: 263n,
+    readlinkat: 267n,
+    getdents64: 217n,
+    kill: 62n,
     prctl: 157n,
     rt_sigaction: 13n,
     futex: 202n,
@@ -102,7 +127,7 @@ const CALLS = Deno.build.arch === "aarch64"
 /** The number of the futex system call. */
 export const SYS_FUTEX: bigint = CALLS.futex;
 
-/** For `openat()`: the folder this process is in. */
+/** For `openat()` and its like: the folder this process is in. */
 const AT_FDCWD = -100;
 /** What the kernel takes for `struct sigaction`: four numbers of 8 bytes. */
 const SIGACTION_WORDS = 4;
@@ -133,10 +158,10 @@ export function libc(): Libc {
 function wrapped({ futex, futexNonblocking, syscall }: Symbols): Libc {
   const call = (
     name: keyof typeof CALLS,
-    ...values: (number | ArrayBufferView<ArrayBufferLike>)[]
+    ...values: (number | bigint | ArrayBufferView<ArrayBufferLike>)[]
   ): bigint => {
     const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = values.map(
-      (value) => typeof value === "number" ? BigInt(value) : addressOf(value),
+      (value) => typeof value === "object" ? addressOf(value) : BigInt(value),
     );
     return syscall(CALLS[name], a, b, c, d, e, f);
   };
@@ -144,7 +169,8 @@ function wrapped({ futex, futexNonblocking, syscall }: Symbols): Libc {
     futex,
     futexNonblocking,
     memfd_create: (name, flags) => Number(call("memfd_create", name, flags)),
-    open: (path, flags) => Number(call("openat", AT_FDCWD, path, flags)),
+    open: (path, flags, mode = 0) =>
+      Number(call("openat", AT_FDCWD, path, flags, mode)),
     close: (fd) => Number(call("close", fd)),
     read: (fd, bytes) => Number(call("read", fd, bytes, bytes.byteLength)),
     lseek: (fd, offset, whence) => Number(call("lseek", fd, offset, whence)),
@@ -155,6 +181,16 @@ function wrapped({ futex, futexNonblocking, syscall }: Symbols): Libc {
       Deno.UnsafePointer.create(
         call("mmap", 0, byteLength, protection, flags, fd),
       ),
+    munmap: (address, byteLength) =>
+      Number(call("munmap", address, byteLength)),
+    fstat: (fd, result) => Number(call("fstat", fd, result)),
+    link: (from, to) => Number(call("linkat", AT_FDCWD, from, AT_FDCWD, to)),
+    unlink: (path) => Number(call("unlinkat", AT_FDCWD, path)),
+    readlink: (path, result) =>
+      Number(call("readlinkat", AT_FDCWD, path, result, result.byteLength)),
+    getdents64: (fd, result) =>
+      Number(call("getdents64", fd, result, result.byteLength)),
+    kill: (pid, signal) => Number(call("kill", pid, signal)),
     prctl: (option, argument) => Number(call("prctl", option, argument)),
     ignore: (signal) => {
       const action = new BigInt64Array(SIGACTION_WORDS);
