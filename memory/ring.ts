@@ -157,6 +157,8 @@ export class Ring {
   readonly itemsKey: number;
   /** What a putter waits for. */
   readonly spaceKey: number;
+  /** Token of the only participant that ever waits for items, if there is but one. */
+  taker: number | undefined;
   readonly #arena: Arena;
   readonly #words: Int32Array;
   readonly #shared: boolean;
@@ -234,7 +236,7 @@ export class Ring {
     } finally {
       if (this.#shared) unlock(words, PUT_LOCK);
     }
-    this.#arena.waiting.wake(this.itemsKey, 1);
+    this.#arena.waiting.wake(this.itemsKey, 1, this.taker);
     // A take wakes one putter, and may have made room for several.
     if (hasMore) this.#arena.waiting.wake(this.spaceKey, 1);
     return true;

@@ -46,6 +46,10 @@
  * **Overflow.** A participant has a fixed number of entries. If it waits for more
  * keys than that, it says so in its slot, and every wake rings it.
  *
+ * **One who is known.** Where only one participant can ever wait for a key (the
+ * owner of a pool for answers), its waker looks through that one's slot alone; if
+ * that slot has another owner by then, nothing in it has the key.
+ *
  * Runs in the parent and in the child.
  *
  * @module
@@ -344,14 +348,17 @@ export class Waiting {
    * @param key What has changed.
    * @param count How many of them at most; the longest waiting first.
    * @default count {Infinity}
+   * @param only Token of the only participant that ever waits for this key: the
+   * notes of the others need not be looked through, which among 64 takes 1 to 2 µs.
    */
-  wake(key: number, count: number = Infinity): void {
+  wake(key: number, count: number = Infinity, only?: number): void {
     const words = this.#words;
     if (
       Atomics.load(words, bucketOf(key)) === 0 &&
       Atomics.load(words, at.H_OVERFLOWING) === 0
     ) return;
-    if (count === Infinity) this.#notifyAll(key);
+    if (only !== undefined) this.#notifyIn(slotWord(slotOf(only)), key);
+    else if (count === Infinity) this.#notifyAll(key);
     else for (let i = 0; i < count && this.#notifyOldest(key); i++);
     if (Atomics.load(words, at.H_OVERFLOWING) > 0) this.#ringOverflowing();
   }
@@ -409,6 +416,17 @@ export class Waiting {
       if (this.#words[entry + at.E_KEY] !== key) return;
       if (this.#notify(entry)) this.#ring(slot);
     });
+  }
+
+  #notifyIn(slot: number, key: number): void {
+    const words = this.#words;
+    const used = Atomics.load(words, slot + at.S_ENTRIES_USED);
+    for (let i = 0; i < used; i++) {
+      const entry = slot + at.S_ENTRIES + i * at.ENTRY_WORDS;
+      if (words[entry + at.E_KEY] === key && this.#notify(entry)) {
+        this.#ring(slot);
+      }
+    }
   }
 
   /** Returns whether somebody was found. */

@@ -142,20 +142,24 @@ export class PoolWorker {
     this.#awaited = owner.awaited;
     this.#tasksLeft = options.maxTasks;
     const offset = arena.heap.allocate(CHANNEL_BYTES);
-    this.#channel = new Channel(arena, offset, answersKey, false);
+    this.#channel = new Channel(arena, offset, answersKey, arena.me, false);
     this.#channel.prime();
     const Bound = bindTo(Process, arena.kind);
     const internal = {
       [INTERNAL]: {
         ignoreInterrupt: true,
         onEnd: () => owner.ended(this),
-        argsFor: (token: number, buffers: SharedArrayBuffer[]) => [
-          arena.kind,
-          offset,
-          poolOffset,
-          Date.now(),
-          setup(token, buffers),
-        ],
+        argsFor: (token: number, buffers: SharedArrayBuffer[]) => {
+          this.#channel.orders.taker = token;
+          return [
+            arena.kind,
+            offset,
+            poolOffset,
+            arena.me,
+            Date.now(),
+            setup(token, buffers),
+          ];
+        },
       },
     };
     try {

@@ -131,12 +131,14 @@ export class Channel {
    * @param arena Where it lies.
    * @param offset Its offset.
    * @param answersKey What the parent waits for: one key for all its workers.
+   * @param owner Token of the parent.
    * @param primed Whether it has been primed: see {@linkcode Channel.prime}.
    */
   constructor(
     arena: Arena,
     offset: number,
     answersKey: number,
+    owner: number,
     primed: boolean,
   ) {
     this.#arena = arena;
@@ -147,6 +149,7 @@ export class Channel {
       itemsKey: answersKey,
       primed,
     });
+    this.answers.taker = owner;
     this.definitions = new Ring(arena, offset + DEFINITIONS_BYTE, {
       solo: true,
     });

@@ -112,6 +112,7 @@ const SCRATCH_BYTES = 64 * 1024;
  * @param kind Start method of the pool.
  * @param offset Its channel.
  * @param poolOffset The pool's block.
+ * @param owner Token of the participant whose pool it is.
  * @param startedAt When it was started, as `Date.now()` there.
  * @param setup A {@linkcode Setup}, encoded apart: what fails in reading it is
  * told to the pool, not just printed.
@@ -120,11 +121,12 @@ export async function poolWorker(
   kind: MemoryKind,
   offset: number,
   poolOffset: number,
+  owner: number,
   startedAt: number,
   setup: Uint8Array | null,
 ): Promise<void> {
   const arena = arenaFor(kind);
-  const channel = new Channel(arena, offset, keyOf(poolOffset), true);
+  const channel = new Channel(arena, offset, keyOf(poolOffset), owner, true);
   globalThis.addEventListener("unload", () => isOver = true);
   if (kind === "worker") endWhenStopped(arena, channel);
   const worker = new PoolWorkerMain(arena, channel);

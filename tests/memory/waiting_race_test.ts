@@ -80,7 +80,14 @@ function fill({ waiting }: Arena): () => Promise<void> {
   };
 }
 
-for (const place of ["in an entry", "in overflow", "eager"]) {
+for (
+  const place of [
+    "in an entry",
+    "in overflow",
+    "eager",
+    "looked for in one slot",
+  ]
+) {
   eachKind(
     `Waiting.wait() hears of a change between any two of its steps, ${place}`,
     async (world) => {
@@ -91,6 +98,7 @@ for (const place of ["in an entry", "in overflow", "eager"]) {
       const empty = place === "in overflow" ? fill(arena) : undefined;
       if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
+      if (place === "looked for in one slot") waker.only = arena.me;
       const waiter = new Permits(arena, offset);
       await atEachAccess(async (n) => {
         let wait: Promise<unknown>;
@@ -117,6 +125,7 @@ for (const place of ["in an entry", "in overflow", "eager"]) {
       const empty = place === "in overflow" ? fill(arena) : undefined;
       if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
+      if (place === "looked for in one slot") waker.only = arena.me;
       const waiter = new Permits(arena, offset);
       await atEachAccess(async (n) => {
         const wait = arena.waiting.wait([waiter.key], waiter.attempt);
@@ -153,6 +162,7 @@ for (const place of ["in an entry", "in overflow", "eager"]) {
       const empty = place === "in overflow" ? fill(arena) : undefined;
       if (place === "eager") arena.waiting.beEager(true);
       const waker = new Permits(world.arena, offset);
+      if (place === "looked for in one slot") waker.only = arena.me;
       const waiter = new Permits(arena, offset);
       const table = tableOf(world.arena);
       await atEachAccess((n) => {
@@ -193,6 +203,7 @@ for (const place of ["in an entry", "in overflow", "eager"]) {
       const empty = place === "in overflow" ? fill(other) : undefined;
       if (place === "eager") other.waiting.beEager(true);
       const waker = new Permits(arena, offset);
+      if (place === "looked for in one slot") waker.only = other.me;
       const waiter = new Permits(other, offset);
       await atEachAccess(async (n) => {
         let wait: Promise<unknown> | undefined;

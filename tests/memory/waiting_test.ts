@@ -304,6 +304,25 @@ eachKind(
   },
 );
 
+eachKind(
+  "Waiting.wake() of one participant leaves the notes of others as they are",
+  async (world) => {
+    const { offset, permits } = newPermits(world);
+    const others = Array.from({ length: 3 }, () => world.another());
+    const views = others.map((other) => new Permits(other, offset));
+    const waits = others.map((other, i) =>
+      other.waiting.wait([permits.key], views[i]!.attempt)
+    );
+    world.arena.waiting.wake(permits.key, 1, others[1]!.me);
+    await until(() => views[1]!.attempts === 3, "it attempts again");
+    assertEquals(views.map((view) => view.attempts), [2, 3, 2]);
+    // It has a note still, and so have the others.
+    assertEquals(entriesInUse(world.arena), 3);
+    for (const _ of others) permits.release();
+    await Promise.all(waits);
+  },
+);
+
 eachKind("Waiting.wake() of another key attempts nothing", async (world) => {
   const { offset, permits } = newPermits(world);
   const other = world.another();
