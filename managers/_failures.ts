@@ -9,6 +9,11 @@
  * @module
  */
 import { RemoteError } from "../errors.ts";
+import {
+  comesFrom,
+  described,
+  withoutUnsendable,
+} from "../primitives/failures.ts";
 import type { Peer, Wire } from "./_wire.ts";
 
 /** What is sent for an error. */
@@ -18,9 +23,6 @@ type Thrown = readonly [
   stack: string,
   error?: unknown,
 ];
-
-/** Characters of a value shown in an error. */
-const MOST_SHOWN = 300;
 
 /**
  * Packs what a method has thrown, in any case.
@@ -35,7 +37,7 @@ export function packed(thrown: unknown, wire: Wire, peer: Peer): unknown {
   const attempts = [
     () => [...text, thrown],
     // Something on it cannot travel: the rest of it can.
-    () => [...text, withoutUnsendable(thrown, wire, peer)],
+    () => [...text, withoutSome(thrown, wire, peer)],
     () => text,
   ];
   for (const attempt of attempts) {
@@ -76,65 +78,14 @@ export function unpacked(
   }
   // What the server itself has to say is a RemoteError already.
   if (error instanceof RemoteError) return error;
-  const options = error.cause === undefined ? {} : { cause: error.cause };
-  Reflect.defineProperty(error, "cause", {
-    value: new RemoteError(
-      `${serverName}: ${what}`,
-      serverName,
-      stack,
-      options,
-    ),
-    writable: true,
-    enumerable: false,
-    configurable: true,
-  });
+  comesFrom(error, `${serverName}: ${what}`, serverName, stack);
   return error;
 }
 
-/** A value in one short line. */
-export function shown(value: unknown): string {
-  let text: string;
-  try {
-    text = Deno.inspect(value, {
-      depth: 1,
-      iterableLimit: 5,
-      strAbbreviateSize: 100,
-      compact: true,
-      breakLength: Infinity,
-    });
-  } catch {
-    text = `a value of type ${typeof value}`; // it refuses to be shown
-  }
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
-}
-
-/** Name, message and stack of anything; its getters may throw. */
-function described(thrown: unknown): [string, string, string] {
-  if (!(thrown instanceof Error)) return ["", shown(thrown), ""];
-  const read = (key: "name" | "message" | "stack") => {
-    try {
-      return String(thrown[key] ?? "");
-    } catch {
-      return "";
-    }
-  };
-  return [read("name"), read("message"), read("stack")];
-}
-
-/** A copy of an error with those of its own properties that can travel. */
-function withoutUnsendable(thrown: unknown, wire: Wire, peer: Peer): Error {
+function withoutSome(thrown: unknown, wire: Wire, peer: Peer): Error {
   if (!(thrown instanceof Error)) throw thrown;
-  const error = new Error();
-  Object.setPrototypeOf(error, Object.getPrototypeOf(thrown));
-  for (const key of Object.getOwnPropertyNames(thrown)) {
-    const property = Object.getOwnPropertyDescriptor(thrown, key)!;
-    if (!("value" in property)) continue;
-    try {
-      if (key !== "stack") wire.body(property.value, key, peer);
-      Object.defineProperty(error, key, property);
-    } catch {
-      // This is the one, or one of those.
-    }
-  }
-  return error;
+  return withoutUnsendable(
+    thrown,
+    (value, name) => wire.body(value, name, peer),
+  );
 }

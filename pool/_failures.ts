@@ -14,13 +14,17 @@
  */
 import { EncodingError, RemoteError } from "../errors.ts";
 import type { MemoryKind } from "../memory/mod.ts";
+import {
+  comesFrom,
+  described,
+  shown,
+  withoutUnsendable,
+} from "../primitives/failures.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { fromMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
 import type { Thrown } from "./_protocol.ts";
 
-/** Characters of a value shown in an error. */
-const MOST_SHOWN = 300;
 /** What stands for an error that cannot be encoded. */
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -56,13 +60,7 @@ export function unpacked(
     loading?.catch(() => {});
     if (!(value instanceof Error)) return value;
     const text = `${label} failed in ${workerName}: ${what}`;
-    const options = value.cause === undefined ? {} : { cause: value.cause };
-    Reflect.defineProperty(value, "cause", {
-      value: new RemoteError(text, workerName, stack, options),
-      writable: true,
-      enumerable: false,
-      configurable: true,
-    });
+    comesFrom(value, text, workerName, stack);
     return value;
   } catch (reason) {
     return new RemoteError(
@@ -90,21 +88,6 @@ export function unsendable(value: unknown, reason: unknown): EncodingError {
   );
 }
 
-/** Name, message and stack of anything; its getters may throw. */
-function described(thrown: unknown): [string, string, string] {
-  if (!(thrown instanceof Error)) return ["", shown(thrown), ""];
-  const read = (key: "name" | "message" | "stack") => {
-    try {
-      return String(thrown[key] ?? "");
-    } catch {
-      return "";
-    }
-  };
-  const name = read("name");
-  const message = read("message");
-  return [name, message, read("stack") || `${name}: ${message}`];
-}
-
 function encodedError(thrown: unknown, kind: MemoryKind): Uint8Array {
   try {
     return encoded(thrown, kind);
@@ -113,48 +96,15 @@ function encodedError(thrown: unknown, kind: MemoryKind): Uint8Array {
   }
   if (!(thrown instanceof Error)) return NOTHING;
   try {
-    return encoded(withoutUnsendable(thrown, kind), kind);
+    const send = (value: unknown) => encoded(value, kind);
+    return encoded(withoutUnsendable(thrown, send), kind);
   } catch {
     return NOTHING; // its text has to do
   }
 }
 
-/** A copy of an error with those of its own properties that can travel. */
-function withoutUnsendable(error: Error, kind: MemoryKind): Error {
-  const copy = new Error();
-  Object.setPrototypeOf(copy, Object.getPrototypeOf(error));
-  for (const key of Object.getOwnPropertyNames(error)) {
-    const property = Object.getOwnPropertyDescriptor(error, key)!;
-    if (!("value" in property)) continue;
-    try {
-      if (key !== "stack") encoded(property.value, kind);
-      Object.defineProperty(copy, key, property);
-    } catch {
-      // This is the one, or one of those.
-    }
-  }
-  return copy;
-}
-
 function encoded(value: unknown, kind: MemoryKind): Uint8Array {
   return gathered(toMessage(value, { kind }, "error"));
-}
-
-/** A value in one short line. */
-function shown(value: unknown): string {
-  let text: string;
-  try {
-    text = Deno.inspect(value, {
-      depth: 1,
-      iterableLimit: 5,
-      strAbbreviateSize: 100,
-      compact: true,
-      breakLength: Infinity,
-    });
-  } catch {
-    text = `a value of type ${typeof value}`; // it refuses to be shown
-  }
-  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
 }
 
 function asText(reason: unknown): string {
