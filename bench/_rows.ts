@@ -388,6 +388,8 @@ function growthRows(): Row[] {
         ...bothOurs("memory-idle"),
         // Deno's own code counts once, however many processes have it.
         "ours, spawn, what is its own": ours("memory-idle", "spawn", 1),
+        ...limit("deno run", "idle process"),
+        ...limit("deno run, FFI", "idle process, FFI"),
       },
       targets: [
         ...targets("must", 40, undefined, ["ours, spawn"]),

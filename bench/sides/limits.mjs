@@ -127,6 +127,50 @@ const WAYS = {
       return { value: performance.now() - start };
     },
   }),
+
+  /** Processes that wait: MiB that are resident in each. */
+  "idle process": () => idle("setInterval(() => {}, 1e9);"),
+
+  /** The same with a function of the C library, by which memory is shared. */
+  "idle process, FFI": () =>
+    idle(`
+      const { symbols } = Deno.dlopen("libc.so.6", {
+        getpid: { parameters: [], result: "i32" },
+      });
+      setInterval(symbols.getpid, 1e9);
+    `),
 };
+
+function idle(code) {
+  const COUNT = 4;
+  const url = `data:text/javascript,${encodeURIComponent(code)}`;
+  const children = [];
+  return {
+    round: async () => {
+      end(children);
+      for (let i = 0; i < COUNT; i++) {
+        children.push(
+          new Deno.Command(Deno.execPath(), {
+            args: ["run", "-A", "--no-config", url],
+          }).spawn(),
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const kib = children.map(({ pid }) =>
+        Number(
+          /^Rss:\s+(\d+)/m.exec(
+            Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`),
+          )[1],
+        )
+      );
+      return { value: kib.reduce((sum, one) => sum + one) / COUNT / 1024 };
+    },
+    end: () => end(children),
+  };
+}
+
+function end(children) {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+}
 
 await takeTurns(WAYS[process.argv[2]]());
