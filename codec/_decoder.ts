@@ -24,11 +24,12 @@ import { HOOK_RECURSION_LIMIT } from "./_tags.ts";
 import { viewClass } from "./_views.ts";
 import { classNamed } from "./classes.ts";
 import type { RegisteredClass } from "./classes.ts";
-import type { DecodeOptions } from "./decoder.ts";
+import type { MessageOptions } from "./decoder.ts";
 import { reviverOf, unknownKind } from "./handles.ts";
+import { Lifted } from "./lifted.ts";
 
 /** Made once: an object for each message would be a tenth of the garbage. */
-export const NO_OPTIONS: DecodeOptions = {};
+export const NO_OPTIONS: MessageOptions = {};
 
 /** In place of an object that is not made yet. */
 const PENDING: unique symbol = Symbol("pending");
@@ -60,7 +61,7 @@ interface Postponed {
 
 /** See the module. */
 export class Decoder extends Reader {
-  #options: DecodeOptions = NO_OPTIONS;
+  #options: MessageOptions = NO_OPTIONS;
   #maxDepth = Infinity;
   /** Depth of recursion. */
   #depth = 0;
@@ -75,22 +76,25 @@ export class Decoder extends Reader {
   #postponed: Postponed[] = [];
 
   /** Reads a message. */
-  run(bytes: Uint8Array, options: DecodeOptions): unknown {
-    this.open(bytes);
+  run(message: Uint8Array | Lifted, options: MessageOptions): unknown {
+    if (message instanceof Lifted) this.open(message.bytes, message.payloads);
+    else this.open(message);
     this.#options = options;
     this.#maxDepth = options.maxDepth ?? Infinity;
+    if (options.allocate) this.allocate = options.allocate;
     const version = this.byte();
     this.#referring = (version & tags.FLAG_REFERENCES) !== 0;
-    if ((version & ~tags.FLAG_REFERENCES) !== tags.VERSION) {
+    if ((version & ~tags.FLAGS) !== tags.VERSION) {
       throw new EncodingError(
         `Cannot decode bytes as they are of another version of the format: expected ${tags.VERSION}, found ${
-          version & ~tags.FLAG_REFERENCES
+          version & ~tags.FLAGS
         }`,
       );
     }
+    if ((version & tags.FLAG_TABLE) !== 0) this.#skipTable();
     const value = this.#value();
     if (this.#postponed.length > 0) this.#readPostponed();
-    if (this.position !== this.end) this.fail("more bytes than the value has");
+    this.finish();
     return value;
   }
 
@@ -105,6 +109,11 @@ export class Decoder extends Reader {
     this.#shapeCount = 0;
     if (this.#met.length > 0) this.#met = [];
     if (this.#postponed.length > 0) this.#postponed = [];
+  }
+
+  /** Where payloads lie is for those who copy them; here they are met. */
+  #skipTable(): void {
+    for (let numbers = this.count(2) * 2; numbers > 0; numbers--) this.varint();
   }
 
   /** Reads a value that must be there. */
@@ -543,7 +552,8 @@ export class Decoder extends Reader {
   #resizableBuffer(): ArrayBuffer {
     const byteLength = this.varint();
     const maxByteLength = this.varint();
-    this.demand(byteLength);
+    const payload = this.payload(byteLength);
+    if (payload === undefined) this.demand(byteLength);
     let buffer: ArrayBuffer;
     try {
       // Address space only; memory is taken as the buffer grows.
@@ -551,10 +561,11 @@ export class Decoder extends Reader {
     } catch (error) {
       this.fail("a buffer of an impossible length", error);
     }
+    const start = this.position;
     new Uint8Array(buffer).set(
-      this.bytes.subarray(this.position, this.position + byteLength),
+      payload ?? this.bytes.subarray(start, start + byteLength),
     );
-    this.position += byteLength;
+    if (payload === undefined) this.position = start + byteLength;
     return this.#meet(buffer);
   }
 

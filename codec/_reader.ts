@@ -19,6 +19,7 @@ import {
   UTF16,
   UTF8,
 } from "./_tags.ts";
+import type { Payload } from "./lifted.ts";
 
 /** Up to here an array of units beats `TextDecoder` (measured). */
 const LOOP_CHARACTERS = 64;
@@ -40,7 +41,13 @@ const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 const REPLACEMENT = "\ufffd";
 
+/** Gives so many zeroed bytes, in a buffer of their own. */
+export type Allocate = (byteLength: number) => Uint8Array<ArrayBuffer>;
+
+const zeroed: Allocate = (byteLength) => new Uint8Array(byteLength);
+
 const EMPTY = new Uint8Array(0);
+const NO_PAYLOADS: readonly Payload[] = [];
 
 /** See the module. */
 export class Reader {
@@ -50,19 +57,35 @@ export class Reader {
   position = 0;
   /** Where the message ends. */
   end = 0;
+  /** Gives memory for binary data. */
+  allocate: Allocate = zeroed;
   #view: DataView | undefined;
+  #payloads: readonly Payload[] = NO_PAYLOADS;
+  #payloadsTaken = 0;
 
-  /** Starts with a message. */
-  open(bytes: Uint8Array): void {
+  /** Starts with a message, some of which may lie apart. */
+  open(bytes: Uint8Array, payloads: readonly Payload[] = NO_PAYLOADS): void {
     this.bytes = bytes;
     this.position = 0;
     this.end = bytes.length;
+    this.#payloads = payloads;
+    this.#payloadsTaken = 0;
   }
 
   /** Forgets the message. */
   close(): void {
     this.bytes = EMPTY;
+    this.allocate = zeroed;
+    this.#payloads = NO_PAYLOADS;
     this.#view = undefined;
+  }
+
+  /** Checks that nothing of the message is left. */
+  finish(): void {
+    if (
+      this.position !== this.end ||
+      this.#payloadsTaken !== this.#payloads.length
+    ) this.fail("more bytes than the value has");
   }
 
   /** Gives up on bytes that no encoder made. */
@@ -138,16 +161,29 @@ export class Reader {
 
   /** Takes bytes as a copy in a buffer of their own. */
   raw(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#payloads.length > 0) {
+      const payload = this.payload(length);
+      if (payload !== undefined) return payload;
+    }
     this.demand(length);
     const start = this.position;
     this.position = start + length;
     return this.copy(start, length);
   }
 
+  /** Takes bytes that lie apart, if those that come next do. */
+  payload(length: number): Uint8Array<ArrayBuffer> | undefined {
+    const next = this.#payloads[this.#payloadsTaken];
+    if (next?.position !== this.position) return undefined;
+    if (next.bytes.length !== length) this.fail("a payload of another length");
+    this.#payloadsTaken++;
+    return next.bytes;
+  }
+
   /** Copies bytes that have been read. */
   copy(start: number, length: number): Uint8Array<ArrayBuffer> {
     // Not slice(): it is slower, and a subclass could make it give a view.
-    const copy = new Uint8Array(length);
+    const copy = this.allocate(length);
     copy.set(this.bytes.subarray(start, start + length));
     return copy;
   }

@@ -18,6 +18,13 @@
 export const VERSION = 1;
 /** Set in the first byte if the message holds {@linkcode REFERENCE}s. */
 export const FLAG_REFERENCES = 0x80;
+/**
+ * Set in the first byte if a table of large payloads follows it: count, (gap
+ * length)*, each gap from the end of the one before. See `lifted.ts`.
+ */
+export const FLAG_TABLE = 0x40;
+/** All flags. */
+export const FLAGS: number = FLAG_REFERENCES | FLAG_TABLE;
 
 // Ranges: the low bits of the tag are part of the value. They hold what
 // messages are mostly made of, so that it costs one byte less and one branch.

@@ -20,7 +20,15 @@
  *
  * @module
  */
-import { FLOAT64, INT16, INT32, LATIN1, UTF16, UTF8 } from "./_tags.ts";
+import {
+  FLAG_TABLE,
+  FLOAT64,
+  INT16,
+  INT32,
+  LATIN1,
+  UTF16,
+  UTF8,
+} from "./_tags.ts";
 import { NEGATIVE_INTEGERS_END, SHORT_STRING } from "./_tags.ts";
 
 /** A message in pieces; see `encodeParts()`. */
@@ -262,14 +270,24 @@ export class Writer {
     return this.#views[length] ??= new Uint8Array(buffer, START, length);
   }
 
-  /** The message in pieces. */
-  parts(): EncodedParts {
+  /**
+   * The message in pieces.
+   *
+   * @param hasTable Whether to say at the start where the payloads lie.
+   */
+  parts(hasTable: boolean): EncodedParts {
     if (this.#payloads.length === 0) {
       return { byteLength: this.length, parts: [this.whole()] };
     }
     const parts: Uint8Array[] = [];
     let byteLength = this.length;
     let start = START;
+    if (hasTable) {
+      const head = this.#table();
+      parts.push(head);
+      start++;
+      byteLength += head.length - 1;
+    }
     for (const [i, payload] of this.#payloads.entries()) {
       const cut = this.#cuts[i] as number;
       // Never empty: there is a tag and a length before each payload.
@@ -281,6 +299,21 @@ export class Writer {
       parts.push(this.bytes.subarray(start, this.position));
     }
     return { byteLength, parts };
+  }
+
+  /** The first byte and the table that follows it. */
+  #table(): Uint8Array {
+    const writer = new Writer();
+    writer.byte(this.bytes[START]! | FLAG_TABLE);
+    writer.varint(this.#payloads.length);
+    let end = START + 1;
+    for (const [i, payload] of this.#payloads.entries()) {
+      const cut = this.#cuts[i] as number;
+      writer.varint(cut - end);
+      writer.varint(payload.length);
+      end = cut;
+    }
+    return writer.whole();
   }
 
   /** Makes ready for the next message and forgets this one. */

@@ -6,6 +6,8 @@
  * @module
  */
 import { Decoder, NO_OPTIONS } from "./_decoder.ts";
+import type { Lifted } from "./lifted.ts";
+import type { Allocate } from "./_reader.ts";
 
 /** Settings of {@linkcode decode}. */
 export interface DecodeOptions {
@@ -64,11 +66,32 @@ export function decode(
   bytes: Uint8Array,
   options: DecodeOptions = NO_OPTIONS,
 ): unknown {
+  return decodeMessage(bytes, options);
+}
+
+/** Settings of {@linkcode decodeMessage}. */
+export interface MessageOptions extends DecodeOptions {
+  /**
+   * Gives memory for binary data.
+   *
+   * @default {(byteLength) => new Uint8Array(byteLength)}
+   */
+  allocate?: Allocate;
+}
+
+/**
+ * {@linkcode decode}, for those who have a copy that {@linkcode lift} has made, or
+ * memory of their own.
+ */
+export function decodeMessage(
+  message: Uint8Array | Lifted,
+  options: MessageOptions,
+): unknown {
   const decoder = idle ?? new Decoder();
   const wasIdle = decoder === idle;
   idle = undefined;
   try {
-    return decoder.run(bytes, options);
+    return decoder.run(message, options);
   } finally {
     decoder.close();
     if (wasIdle) idle = decoder;

@@ -107,13 +107,32 @@ export function encodeParts(
   value: unknown,
   options: EncodeOptions = NO_OPTIONS,
 ): EncodedParts {
+  return inParts(value, options, false);
+}
+
+/**
+ * Like {@linkcode encodeParts}, and the message says where the binary data lies,
+ * for whoever has to copy it: see `lifted.ts`.
+ */
+export function encodeLiftable(
+  value: unknown,
+  options: EncodeOptions = NO_OPTIONS,
+): EncodedParts {
+  return inParts(value, options, true);
+}
+
+function inParts(
+  value: unknown,
+  options: EncodeOptions,
+  hasTable: boolean,
+): EncodedParts {
   const encoder = idle ?? new Encoder();
   const wasIdle = encoder === idle;
   idle = undefined;
   try {
     encoder.payloadBytes = PAYLOAD_BYTES;
     encoder.run(value, options);
-    return encoder.parts();
+    return encoder.parts(hasTable);
   } finally {
     encoder.clear();
     if (wasIdle) idle = encoder;

@@ -58,6 +58,7 @@ export interface Libc {
     fd: number,
   ): Deno.PointerValue;
   munmap(address: bigint, byteLength: number): number;
+  madvise(address: bigint, byteLength: number, advice: number): number;
   /** Writes a `struct stat`. */
   fstat(fd: number, result: Uint8Array): number;
   /** Gives a file a second name. */
@@ -93,6 +94,7 @@ const CALLS = Deno.build.arch === "aarch64"
     fallocate: 47n,
     mmap: 222n,
     munmap: 215n,
+    madvise: 233n,
     fstat: 80n,
     linkat: 37n,
     unlinkat: 35n,
@@ -113,6 +115,7 @@ const CALLS = Deno.build.arch === "aarch64"
     fallocate: 285n,
     mmap: 9n,
     munmap: 11n,
+    madvise: 28n,
     fstat: 5n,
     linkat: 265n,
     unlinkat: 263n,
@@ -138,6 +141,11 @@ const SIGNAL_SET_BYTES = 8;
 
 let opened: Libc | undefined;
 let symbols: Symbols;
+
+/** The C library, if this thread has opened it. */
+export function libcIfOpen(): Libc | undefined {
+  return opened;
+}
 
 /** Opens the C library, once per thread. It is never closed. */
 export function libc(): Libc {
@@ -183,6 +191,8 @@ function wrapped({ futex, futexNonblocking, syscall }: Symbols): Libc {
       ),
     munmap: (address, byteLength) =>
       Number(call("munmap", address, byteLength)),
+    madvise: (address, byteLength, advice) =>
+      Number(call("madvise", address, byteLength, advice)),
     fstat: (fd, result) => Number(call("fstat", fd, result)),
     link: (from, to) => Number(call("linkat", AT_FDCWD, from, AT_FDCWD, to)),
     unlink: (path) => Number(call("unlinkat", AT_FDCWD, path)),
@@ -201,7 +211,7 @@ function wrapped({ futex, futexNonblocking, syscall }: Symbols): Libc {
 }
 
 /** Where bytes are; they stay there for as long as somebody has them. */
-function addressOf(bytes: ArrayBufferView<ArrayBufferLike>): bigint {
+export function addressOf(bytes: ArrayBufferView<ArrayBufferLike>): bigint {
   return BigInt(
     Deno.UnsafePointer.value(
       Deno.UnsafePointer.of(bytes as ArrayBufferView<ArrayBuffer>),

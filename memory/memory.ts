@@ -52,6 +52,11 @@ export interface Memory {
   /** Gives pages back to the system: they cost nothing and read as zero. */
   discard(offset: number, byteLength: number): void;
   /**
+   * Has the system make the pages of a range at once that is about to be written:
+   * a hint, which saves a trap for each page.
+   */
+  populate(offset: number, byteLength: number): void;
+  /**
    * Sleeps until woken or until the word differs from `expected`. The words are
    * those of the header, and the word is a doorbell: see `layout.ts`.
    */

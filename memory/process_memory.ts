@@ -29,6 +29,9 @@ import { H_DOORBELLS, HEADER_BYTES, WINDOW_BYTES } from "./layout.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
 import { hasChanged, reservations } from "./memory.ts";
 
+const PAGE_BYTES = 4096;
+/** Since Linux 5.14; unknown before, and without effect. */
+const MADV_POPULATE_WRITE = 23;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 const EVERYBODY = 0x7fff_ffff;
@@ -146,6 +149,16 @@ export class ProcessMemory implements Memory {
     if (!this.#mapping.discard(offset, byteLength)) {
       this.bytes(offset, byteLength).fill(0);
     }
+  }
+
+  populate(offset: number, byteLength: number): void {
+    const start = this.#base + offset;
+    const first = start - start % PAGE_BYTES;
+    this.#libc?.madvise(
+      BigInt(first),
+      start + byteLength - first,
+      MADV_POPULATE_WRITE,
+    );
   }
 
   async sleep(

@@ -391,7 +391,7 @@ export class Ring {
     const local = offset - segment.start + SEGMENT_HEAD;
     let to = local + FRAME_HEAD;
     for (const part of message.parts) {
-      copy(part, segment.bytes, to);
+      this.#copy(part, segment, to);
       to += part.byteLength;
     }
     const sequence = words[PUT]!;
@@ -402,6 +402,17 @@ export class Ring {
     Atomics.store(segment.words, local / 4, message.byteLength + 1);
     Atomics.store(words, PUT, sequence + 1);
     Atomics.store(words, TAIL, (offset + bytes) / ALIGNMENT);
+  }
+
+  /** Copies in pieces: see `COPY_BYTES`. */
+  #copy(part: Uint8Array, { unit, bytes }: Segment, to: number): void {
+    if (part.byteLength <= COPY_BYTES) return bytes.set(part, to);
+    for (let from = 0; from < part.byteLength; from += COPY_BYTES) {
+      const piece = part.subarray(from, from + COPY_BYTES);
+      const { memory } = this.#arena;
+      memory.populate(unit * UNIT + to + from, piece.byteLength);
+      bytes.set(piece, to + from);
+    }
   }
 
   /** The segment of the tail; the first put makes the first one. */
@@ -588,14 +599,6 @@ export class Ring {
       segment = this.#open(segment.words[NEXT]! >>> 0);
     }
     words[HEAD_SEGMENT] = segment.unit;
-  }
-}
-
-/** Copies in pieces: see `COPY_BYTES`. */
-function copy(part: Uint8Array, bytes: Uint8Array, to: number): void {
-  if (part.byteLength <= COPY_BYTES) return bytes.set(part, to);
-  for (let from = 0; from < part.byteLength; from += COPY_BYTES) {
-    bytes.set(part.subarray(from, from + COPY_BYTES), to + from);
   }
 }
 

@@ -83,6 +83,10 @@ export class ThreadMemory implements Memory {
     }
   }
 
+  populate(): void {
+    // Once made, its pages stay.
+  }
+
   discard(): void {
     // A SharedArrayBuffer cannot give single pages back.
   }

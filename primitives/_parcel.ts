@@ -16,6 +16,9 @@
  *
  * @module
  */
+import { lift } from "../codec/lifted.ts";
+import type { Lifted } from "../codec/lifted.ts";
+import { copyOf, freshBytes } from "../memory/fresh.ts";
 import type { Message } from "../memory/mod.ts";
 import type { Target } from "./block.ts";
 import { toMessage } from "./to_wire.ts";
@@ -91,19 +94,22 @@ export function pack(value: unknown, target: Target, root: string): Parcel {
   return new Parcel(toMessage(value, target, root, undo), undo);
 }
 
+/** A message that has been copied out of shared memory. */
+export type Item = Uint8Array | Lifted;
+
 let arriving: { close(): void }[] | undefined;
 
 /**
  * Receives a message in place of those who cannot any more, and closes at once
  * what was on its way in it.
  *
- * @param bytes The message, an encoded value.
+ * @param message The message, an encoded value.
  */
-export function discard(bytes: Uint8Array): void {
+export function discard(message: Item): void {
   const before = arriving;
   const mine: { close(): void }[] = arriving = [];
   try {
-    fromMessage(bytes).loading?.catch(() => {});
+    fromMessage(message).loading?.catch(() => {});
   } catch {
     // What cannot be decoded here is dropped all the same.
   } finally {
@@ -133,9 +139,11 @@ let slabUsed = 0;
  * @param message Where it lies.
  * @returns A copy, not to be handed out: its buffer has other messages in it.
  */
-export function copyOut(message: Uint8Array): Uint8Array {
+export function copyOut(message: Uint8Array): Item {
   const { byteLength } = message;
-  if (byteLength > SMALL_BYTES) return new Uint8Array(message);
+  if (byteLength > SMALL_BYTES) {
+    return lift(message, freshBytes) ?? copyOf(message);
+  }
   if (slabUsed + byteLength > SLAB_BYTES) {
     slab = new Uint8Array(SLAB_BYTES);
     slabUsed = 0;

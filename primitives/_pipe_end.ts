@@ -341,8 +341,11 @@ export class PipeEnd {
   /** Drops the messages with their handles that nobody can receive any more. */
   #discard(ring: Ring, reader: number): void {
     if (Atomics.load(this.#block.words, HAS_HANDLES + reader) === 0) return;
-    for (let message; (message = ring.tryTake(copyOut));) {
-      if (message.at(-1) === VALUE) discard(message.subarray(0, -1));
+    const take = (message: Uint8Array) => ({
+      item: message.at(-1) === VALUE ? copyOut(message.subarray(0, -1)) : null,
+    });
+    for (let taken; (taken = ring.tryTake(take));) {
+      if (taken.item) discard(taken.item);
     }
   }
 

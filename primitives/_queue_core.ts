@@ -36,6 +36,7 @@ import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
 import { copyOut, discard, onArrival, pack } from "./_parcel.ts";
+import type { Item } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
 import type { SharedReadiness } from "./waitable.ts";
@@ -192,26 +193,26 @@ export class QueueCore {
   // ---- getting --------------------------------------------------------------
 
   /** Takes an item if there is one and nobody waits for it. */
-  getNow(): Uint8Array | typeof NOT_YET {
+  getNow(): Item | typeof NOT_YET {
     return this.#inlet.now(this.#get);
   }
 
   /** Takes an item, waiting for one. */
-  get(options: WaitOptions): Promise<Uint8Array | typeof TIMED_OUT> {
+  get(options: WaitOptions): Promise<Item | typeof TIMED_OUT> {
     return this.#inlet.wait(this.#get, options);
   }
 
   /** Takes an item, blocking the thread. */
-  getSync(options: WaitOptions): Uint8Array | typeof TIMED_OUT {
+  getSync(options: WaitOptions): Item | typeof TIMED_OUT {
     return this.#inlet.waitSync(this.#get, options);
   }
 
-  readonly #get: Attempt<Uint8Array> = () => {
+  readonly #get: Attempt<Item> = () => {
     this.check();
     return this.ring.tryTake(this.#copy) ?? NOT_YET;
   };
 
-  readonly #copy = (message: Uint8Array): Uint8Array => {
+  readonly #copy = (message: Uint8Array): Item => {
     const copy = copyOut(message);
     // Last: killed here, an item counts as failed that somebody still gets; after
     // the ring has let go of it, it would be unfinished for ever.
@@ -222,7 +223,7 @@ export class QueueCore {
   // ---- loops ----------------------------------------------------------------
 
   /** The items one by one, until the loop is to end. */
-  async *items(): AsyncGenerator<Uint8Array, void, undefined> {
+  async *items(): AsyncGenerator<Item, void, undefined> {
     this.check();
     this.#markLoops(1, 0);
     try {
@@ -232,7 +233,7 @@ export class QueueCore {
     }
   }
 
-  async #nextOfLoop(): Promise<Uint8Array | typeof END> {
+  async #nextOfLoop(): Promise<Item | typeof END> {
     const first = this.#inlet.now(() =>
       this.ring.tryTake(this.#copy) ?? NOT_YET
     );

@@ -17,6 +17,7 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import { TIMED_OUT } from "../memory/mod.ts";
+import { copyOf } from "../memory/fresh.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { travelsAs } from "./block.ts";
 import {
@@ -27,6 +28,7 @@ import {
 } from "./byte_arguments.ts";
 import { showAsText } from "./inspect.ts";
 import { copyOut, pack, Parcel } from "./_parcel.ts";
+import type { Item } from "./_parcel.ts";
 import { PipeEnd, REFUSED } from "./_pipe_end.ts";
 import type { Read, Received } from "./_pipe_end.ts";
 import { becomesReady } from "./waitable.ts";
@@ -37,7 +39,9 @@ import type { Arrival } from "./wire.ts";
 const collected = new FinalizationRegistry<PipeEnd>((end) => end.close());
 
 /** A message as `recv()` takes it: an encoded value, or bytes as they are. */
-type AnyMessage = Uint8Array | { readonly bytes: Uint8Array };
+type AnyMessage =
+  | { readonly item: Item }
+  | { readonly bytes: Uint8Array<ArrayBuffer> };
 
 /** Makes the connection for an end. */
 export let connectionOver: <T>(end: PipeEnd) => Connection<T>;
@@ -374,7 +378,7 @@ export class Connection<T = unknown> {
       if (form === "value") return REFUSED;
       const { byteLength } = payload;
       if (byteLength > most) return byteLength;
-      return new Uint8Array(payload);
+      return copyOf(payload);
     };
   }
 
@@ -387,7 +391,7 @@ export class Connection<T = unknown> {
     return (payload, form) => {
       if (form === "value") return REFUSED;
       const { byteLength } = payload;
-      if (byteLength > place.byteLength) return new Uint8Array(payload);
+      if (byteLength > place.byteLength) return copyOf(payload);
       place.set(payload);
       return byteLength;
     };
@@ -495,10 +499,10 @@ export class Connection<T = unknown> {
 }
 
 const readAny: Read<AnyMessage> = (payload, form) =>
-  form === "value" ? copyOut(payload) : { bytes: new Uint8Array(payload) };
+  form === "value" ? { item: copyOut(payload) } : { bytes: copyOf(payload) };
 
 function opened(message: AnyMessage): Arrival {
-  if (message instanceof Uint8Array) return fromMessage(message);
+  if ("item" in message) return fromMessage(message.item);
   return { value: message.bytes, loading: undefined };
 }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { encodeParts } from "../codec/encoder.ts";
+import { encodeLiftable } from "../codec/encoder.ts";
 import { EncodingError } from "../errors.ts";
 import type { Message } from "../memory/mod.ts";
 import { sending } from "./block.ts";
@@ -33,7 +33,7 @@ export function toMessage(
   buffers?: SharedArrayBuffer[],
 ): Message {
   return sending(() =>
-    encodeParts(value, {
+    encodeLiftable(value, {
       root,
       target,
       encodeFunction: (fn, path) => {

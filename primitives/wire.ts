@@ -11,9 +11,11 @@
  *
  * @module
  */
-import { decode } from "../codec/decoder.ts";
+import { decodeMessage } from "../codec/decoder.ts";
 import { isUnknownKind } from "../codec/handles.ts";
+import type { Lifted } from "../codec/lifted.ts";
 import { EncodingError } from "../errors.ts";
+import { freshBytes } from "../memory/fresh.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
@@ -52,16 +54,17 @@ export interface Arrival {
 /**
  * Makes a value of a message.
  *
- * @param bytes The message.
+ * @param message The message.
  * @param buffers The shared buffers that it may refer to.
  * @throws {EncodingError} If it is not one.
  */
 export function fromMessage(
-  bytes: Uint8Array,
+  message: Uint8Array | Lifted,
   buffers?: readonly SharedArrayBuffer[],
 ): Arrival {
   const loadings: Promise<void>[] = [];
-  const value = decode(bytes, {
+  const value = decodeMessage(message, {
+    allocate: freshBytes,
     decodeFunction: (reference) => {
       if (!carrier) throw new EncodingError("Cannot receive a function");
       const { fn, loading } = carrier.restore(reference);

@@ -241,6 +241,41 @@ contract(
 );
 
 contract(
+  "CONN-01 QUEUE-01 large arrays arrive in buffers of their own, through both",
+  async (ctx) => {
+    const large = Float64Array.from({ length: LARGE_BYTES / 8 }, (_, i) => i);
+    const { buffer } = large.slice(0, 5000);
+    const sent = {
+      large,
+      among: ["a", buffer, { part: new Float64Array(buffer, 8, 2) }],
+      odd: patterned(LARGE_BYTES + 4),
+    };
+    const check = ({ large, among: [text, own, { part }], odd }: {
+      large: Float64Array;
+      among: [string, ArrayBuffer, { part: Float64Array }];
+      odd: Uint8Array;
+    }) => {
+      assert(large.every((value, i) => value === i));
+      assertEquals(large.buffer.byteLength, LARGE_BYTES);
+      assert(isSame(odd, patterned(LARGE_BYTES + 4)));
+      assertEquals([text, own.byteLength], ["a", buffer.byteLength]);
+      assertStrictEquals(part.buffer, own);
+      assertEquals([...part], [1, 2]);
+    };
+    const [connection, childs] = ctx.Pipe<unknown>();
+    const child = start(ctx, echo, childs, false);
+    childs.close();
+    await connection.send(sent);
+    check(await connection.recv() as Parameters<typeof check>[0]);
+    await connection.sendBytes(new Uint8Array());
+    await assertAllSucceed([child]);
+    using queue = new ctx.Queue<unknown>();
+    await queue.put(sent);
+    check(await queue.get() as Parameters<typeof check>[0]);
+  },
+);
+
+contract(
   "LESSON-31 Connection lets both ends send 64 MiB at once",
   async (ctx) => {
     const [ours, theirs] = ctx.Pipe();
