@@ -346,7 +346,7 @@ function growthRows(): Row[] {
       name: "tasks",
       title: "Cost of a task, by how many are submitted at once",
       unit: "µs",
-      rounds: 3,
+      rounds: 7,
       sides: tasks,
       targets: flat(
         Object.keys(tasks).filter((name) => !name.includes(" 1000 ")),

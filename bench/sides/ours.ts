@@ -246,7 +246,7 @@ const ROWS: Record<string, (ctx: Context, size: number) => Turns> = {
   tasks(ctx, size) {
     const pool = new ctx.Pool(2);
     // Small bursts are repeated, so that each round is long enough to be timed.
-    const times = Math.max(1, Math.floor(20_000 / size));
+    const times = Math.max(1, Math.floor(100_000 / size));
     return {
       round: () =>
         mean(size * times, async () => {
