@@ -4,8 +4,8 @@
  *
  * A message has to be copied before it is decoded where decoding may fail or may
  * run other code. Large binary data in it would then be copied again, out of the
- * copy. So `encodeLiftable()` says where it lies, and {@linkcode lift} makes a copy in which each such
- * payload has a buffer of its own, to be handed out as it is:
+ * copy. So `encodeLiftable()` says where it lies, and {@linkcode lift} makes a copy
+ * in which each such payload has a buffer of its own, to be handed out as it is:
  *
  * ```
  *   message  [ head | table ][ . . . . ][ payload 0 ][ . . . ][ payload 1 ][ . ]

@@ -572,8 +572,9 @@ export class Waiting {
 
   /**
    * Turns the event loop until the bell rings, a limited number of times, and
-   * looks at the bell for a moment after each turn; the limit follows success. While it does so nobody has to wake it through the
-   * kernel: it does not count as sleeping.
+   * looks at the bell for a moment after each turn; the limit follows success.
+   * While it does so nobody has to wake it through the kernel: it does not count as
+   * sleeping.
    */
   async #turnUntilRung(seen: number): Promise<boolean> {
     if (this.#turns === 0 && --this.#sleepsUntilRetry > 0) return false;
