@@ -363,6 +363,37 @@ eachKind(
   },
 );
 
+eachKind(
+  "Waiting.wake() of one participant reaches its wait in whatever entry, changed between any two of its steps",
+  async (world) => {
+    const { offset } = world.words(1);
+    const { arena, fate } = slow(world);
+    const other = world.another();
+    const waker = new Permits(arena, offset);
+    waker.only = other.me;
+    const waiter = new Permits(other, offset);
+    await atEachAccess(async (n) => {
+      const [first, others] = [new AbortController(), new AbortController()];
+      const begin = (key: number, { signal }: AbortController) =>
+        other.waiting.wait([key], never, { signal }).catch(() => {});
+      begin(waiter.key, first);
+      let wait: Promise<unknown>;
+      const change = () => {
+        first.abort();
+        // This one gets its entry, and the one that can use the permit another.
+        begin(waiter.key + 12_345, others);
+        wait = other.waiting.wait([waiter.key], waiter.attempt);
+      };
+      const hasActed = fate.at(n, "any", change, () => waker.release());
+      if (!hasActed) change();
+      await settled(`changed at access ${n}`, [wait!]);
+      assertEquals(waker.count, 0);
+      others.abort();
+      return hasActed;
+    });
+  },
+);
+
 eachKind("Waiting.wake() by two at once wakes two", async (world) => {
   const { offset } = world.words(1);
   const { arena, fate } = slow(world);
