@@ -581,7 +581,9 @@ export class Waiting {
     this.#sleepsUntilRetry = RETRY_AFTER;
     const words = this.#words;
     const bell = this.#slot + at.S_BELL;
-    const most = Math.max(this.#turns, MOST_TURNS / 8);
+    // Again in full: where both sides have given up looking, each has to be woken
+    // for each message, until one looks for as long as that takes.
+    const most = this.#turns || MOST_TURNS;
     for (let i = 0; i < most; i++) {
       await turn();
       if (this.#memory.look(words, bell, seen) || this.#active === 0) {
