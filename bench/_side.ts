@@ -4,7 +4,7 @@
  *
  * ```
  *   harness                      side
- *     start ───────────────────>  sets itself up and warms up
+ *     start ───────────────────>  sets itself up and warms up for two seconds
  *     <─────────────── "ready"
  *     "go" ────────────────────>  measures one round
  *     <──────── {"value": 12.3}

@@ -52,17 +52,18 @@ async function prepare(rivals: Installed): Promise<void> {
 }
 
 async function measure(row: Row): Promise<Side[]> {
-  const startMs = performance.now();
-  const sides = Object.entries(row.sides).map(([name, command]) => {
+  const sides: Side[] = [];
+  for (const [name, command] of Object.entries(row.sides)) {
     try {
-      return new Side(name, command);
+      const side = new Side(name, command);
+      sides.push(side);
+      // Then the next: they would be in each other's way while they warm up.
+      await side.ready();
     } catch (error) {
       console.log(`  ${name}: left out, ${error}`);
-      return undefined;
     }
-  }).filter((side) => side !== undefined);
-  // One after the other: they would be in each other's way.
-  for (const side of sides) await side.ready();
+  }
+  const startMs = performance.now();
   for (let round = 0; round < row.rounds; round++) {
     const ms = performance.now() - startMs;
     if (ms > LONGEST_ROW_MS && round > 0) break;

@@ -5,7 +5,7 @@
  */
 
 /** Calls of a round, one after the other. */
-export const SERIAL_CALLS = 1000;
+export const SERIAL_CALLS = 5000;
 /** Calls submitted at once. */
 export const BURST = 50_000;
 /** Items of a `map`. */
