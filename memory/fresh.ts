@@ -32,12 +32,20 @@ export function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
  */
 export function freshBytes(byteLength: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(byteLength);
-  if (byteLength >= LARGE_BYTES) {
+  if (byteLength >= LARGE_BYTES) adviseLarge(bytes);
+  return bytes;
+}
+
+/** Gives the system a hint: whether it is followed makes no difference but time. */
+function adviseLarge(bytes: Uint8Array<ArrayBuffer>): void {
+  const libc = libcIfOpen();
+  if (!libc) return;
+  try {
     const start = addressOf(bytes);
     const first = (start + PAGE_BYTES - 1n) / PAGE_BYTES * PAGE_BYTES;
-    const end = (start + BigInt(byteLength)) / PAGE_BYTES * PAGE_BYTES;
-    // A hint: whether it is followed makes no difference but time.
-    libcIfOpen()?.madvise(first, Number(end - first), MADV_HUGEPAGE);
+    const end = (start + BigInt(bytes.byteLength)) / PAGE_BYTES * PAGE_BYTES;
+    libc.madvise(first, Number(end - first), MADV_HUGEPAGE);
+  } catch {
+    // The permission has been given up since: an address is not told any more.
   }
-  return bytes;
 }

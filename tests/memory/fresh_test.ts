@@ -28,3 +28,26 @@ Deno.test("copyOf() copies a part of any buffer, whatever its length", () => {
     assert(copy.buffer !== source.buffer);
   }
 });
+
+Deno.test({
+  name:
+    "freshBytes() does without the permission for FFI, given up or never had",
+  fn: async () => {
+    assertEquals(freshBytes(5 * MIB).length, 5 * MIB);
+    // Where the C library has never been opened.
+    const url = new URL("../../memory/fresh.ts", import.meta.url).href;
+    const code = `
+      import { freshBytes } from ${JSON.stringify(url)};
+      console.log(freshBytes(${5 * MIB}).length);
+    `;
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        `data:text/javascript,${encodeURIComponent(code)}`,
+      ],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), `${5 * MIB}\n`);
+  },
+  permissions: { ffi: false, run: true },
+});
