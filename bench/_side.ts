@@ -8,7 +8,8 @@
  *     <─────────────── "ready"
  *     "go" ────────────────────>  measures one round
  *     <──────── {"value": 12.3}
- *     ... the other sides' turns; it sleeps ...
+ *     ... the other sides' turns; it is stopped: some rivals burn a processor
+ *         while they have nothing to do ...
  *     end of input ────────────>  cleans up and ends
  * ```
  *
@@ -40,6 +41,9 @@ const END_MS = 5000;
 /** So much of what it complains about is shown. */
 const COMPLAINT_CHARACTERS = 300;
 
+/** All that have not ended: who stops this program has to end them, too. */
+const sides = new Set<Side>();
+
 /** See the module. */
 export class Side {
   readonly name: string;
@@ -62,7 +66,10 @@ export class Side {
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
+      // A group of its own, with the children it starts.
+      detached: true,
     }).spawn();
+    sides.add(this);
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream()).getReader();
     this.#input = this.#child.stdin.getWriter();
@@ -75,25 +82,30 @@ export class Side {
       const line = await this.#line();
       if (line !== "ready") throw new Error(`it says "${line}"`);
     });
+    this.#signal("SIGSTOP");
   }
 
   /** Has it measure one round. */
   async round(): Promise<void> {
     if (this.isSlow) return;
+    this.#signal("SIGCONT");
     const start = performance.now();
     await this.#guarded(async () => {
       await this.#input.write(new TextEncoder().encode("go\n"));
       this.samples.push(JSON.parse(await this.#line()) as Sample);
     });
     this.isSlow = performance.now() - start > SLOW_MS;
+    this.#signal("SIGSTOP");
   }
 
   /** Ends it. */
   async end(): Promise<void> {
+    this.#signal("SIGCONT");
     await this.#input.close().catch(() => {}); // it may have ended already
     const timer = setTimeout(() => this.#kill(), END_MS);
     await this.#child.status;
     clearTimeout(timer);
+    sides.delete(this);
     await this.#lines.cancel().catch(() => {});
     await this.#complaints;
   }
@@ -125,10 +137,20 @@ export class Side {
   }
 
   #kill(): void {
+    this.#signal("SIGKILL");
+  }
+
+  /** Sends a signal to it and its children. */
+  #signal(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void {
     try {
-      this.#child.kill("SIGKILL");
+      Deno.kill(-this.#child.pid, signal);
     } catch {
       // It has ended by itself.
     }
+  }
+
+  /** Ends all that there are, at once. */
+  static killAll(): void {
+    for (const side of sides) side.#kill();
   }
 }

@@ -51,6 +51,14 @@ async function prepare(rivals: Installed): Promise<void> {
   }
 }
 
+// They are not of this program's group, and stopped most of the time.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => {
+    Side.killAll();
+    Deno.exit(1);
+  });
+}
+
 async function measure(row: Row): Promise<Side[]> {
   const sides: Side[] = [];
   for (const [name, command] of Object.entries(row.sides)) {
