@@ -191,6 +191,29 @@ eachKind("SHM-04 SharedMemory arrives as the same memory", (world) => {
   memory.unlink();
 });
 
+Deno.test({
+  name: "SharedMemory leaves no file open, whatever becomes of it",
+  ignore: isPortable,
+  fn: () => {
+    const Memory = bindTo(SharedMemory, "spawn");
+    const countFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
+    const use = () => {
+      const name = freshName();
+      using memory = new Memory({ create: true, size: SIZE, name });
+      using _ = new Memory({ name });
+      // Looks through the folder, in case the other is one of the dead.
+      const again = () => new Memory({ create: true, size: SIZE, name });
+      assertThrows(again, AlreadyExists);
+      memory.unlink();
+      assertThrows(() => new Memory({ name }), NotFound);
+    };
+    use();
+    const before = countFiles();
+    for (let i = 0; i < 10; i++) use();
+    assertEquals(countFiles(), before);
+  },
+});
+
 eachKind("SHM-05 SharedMemory does not arrive once it is unlinked", (world) => {
   const memory = create(world);
   const bytes = encode(memory, { target: { kind: world.kind } });
