@@ -3,6 +3,7 @@ import { decode, encode, encodeParts } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { assertSame } from "./_same.ts";
+import { whole } from "./_whole.ts";
 
 /** More than the encoder keeps from one message to the next. */
 const HUGE = 8 << 20;
@@ -85,14 +86,7 @@ Deno.test("encodeParts() gives parts that make up the message", () => {
     bytes: new Uint8Array(REFERRED * fill).fill(fill),
     text: "x".repeat(10_000 * fill),
   }));
-  const { parts, byteLength } = encodeParts(value);
-  const message = new Uint8Array(byteLength);
-  let position = 0;
-  for (const part of parts) {
-    message.set(part, position);
-    position += part.length;
-  }
-  assertSame(decode(message), value);
+  assertSame(decode(whole(encodeParts(value))), value);
 });
 
 Deno.test("encode() gives a view that stays attached when the next is larger", () => {

@@ -11,20 +11,14 @@ import { lift, Lifted } from "../../codec/lifted.ts";
 import * as tags from "../../codec/_tags.ts";
 import { EncodingError } from "../../errors.ts";
 import { assertSame } from "./_same.ts";
+import { whole } from "./_whole.ts";
 
 /** From here on `encodeParts()` refers to binary data. */
 const REFERRED = 16 * 1024;
 
-/** A message in one piece, as shared memory has it. */
+/** A message in one piece, with or without a table. */
 function messageOf(value: unknown, encode = encodeLiftable): Uint8Array {
-  const { byteLength, parts } = encode(value);
-  const message = new Uint8Array(byteLength);
-  let position = 0;
-  for (const part of parts) {
-    message.set(part, position);
-    position += part.length;
-  }
-  return message;
+  return whole(encode(value));
 }
 
 function numbered(bytes: number): Uint8Array<ArrayBuffer> {
