@@ -14,6 +14,7 @@ import { addressOf, libcIfOpen } from "./libc.ts";
 
 /** From here on some pages of 2 MiB lie in it for certain. */
 const LARGE_BYTES = 4 * 1024 * 1024;
+/** Where pages are larger, the system may refuse the hint: nothing is lost. */
 const PAGE_BYTES = 4096n;
 const MADV_HUGEPAGE = 14;
 

@@ -29,6 +29,7 @@ import { H_DOORBELLS, HEADER_BYTES, WINDOW_BYTES } from "./layout.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
 import { hasChanged, reservations } from "./memory.ts";
 
+/** Where pages are larger, the system may refuse the hint: nothing is lost. */
 const PAGE_BYTES = 4096;
 /** Since Linux 5.14; unknown before, and without effect. */
 const MADV_POPULATE_WRITE = 23;
