@@ -26,7 +26,7 @@ import { classNamed } from "./classes.ts";
 import type { RegisteredClass } from "./classes.ts";
 import type { MessageOptions } from "./decoder.ts";
 import { reviverOf, unknownKind } from "./handles.ts";
-import { Lifted } from "./lifted.ts";
+import type { Lifted } from "./lifted.ts";
 
 /** Made once: an object for each message would be a tenth of the garbage. */
 export const NO_OPTIONS: MessageOptions = {};
@@ -75,10 +75,14 @@ export class Decoder extends Reader {
   #met: unknown[] = [];
   #postponed: Postponed[] = [];
 
-  /** Reads a message. */
-  run(message: Uint8Array | Lifted, options: MessageOptions): unknown {
-    if (message instanceof Lifted) this.open(message.bytes, message.payloads);
-    else this.open(message);
+  /** Reads a message, which starts at an offset if it is in one piece. */
+  run(
+    message: Uint8Array | Lifted,
+    options: MessageOptions,
+    from: number,
+  ): unknown {
+    if (message instanceof Uint8Array) this.open(message, from);
+    else this.open(message.bytes, 0, message.payloads);
     this.#options = options;
     this.#maxDepth = options.maxDepth ?? Infinity;
     if (options.allocate) this.allocate = options.allocate;
@@ -453,23 +457,23 @@ export class Decoder extends Reader {
   }
 
   #function(): unknown {
-    const { decodeFunction } = this.#options;
-    if (decodeFunction === undefined) {
+    const options = this.#options;
+    if (options.decodeFunction === undefined) {
       throw new EncodingError(
         "Cannot decode a function as functions are not accepted here",
       );
     }
-    return this.#revive(decodeFunction);
+    return this.#revive((data) => options.decodeFunction?.(data));
   }
 
   #sharedBuffer(): unknown {
-    const { decodeSharedBuffer } = this.#options;
-    if (decodeSharedBuffer === undefined) {
+    const options = this.#options;
+    if (options.decodeSharedBuffer === undefined) {
       throw new EncodingError(
         "Cannot decode a SharedArrayBuffer as shared memory is not accepted here",
       );
     }
-    return this.#revive(decodeSharedBuffer);
+    return this.#revive((data) => options.decodeSharedBuffer?.(data));
   }
 
   // Leaves

@@ -591,27 +591,30 @@ export class Encoder extends Writer {
     const id = this.#identities.meet(value);
     if (id >= 0) return this.#reference(id);
     if (TO_WIRE in value) return this.#handle(value);
-    const { encodeFunction } = this.#options;
-    if (encodeFunction === undefined) {
+    const options = this.#options;
+    if (options.encodeFunction === undefined) {
       this.#refuse(
         "a function",
         "it has no reference another process could load",
       );
     }
-    const reference = encodeFunction(value, this.#pathText());
+    const reference = options.encodeFunction(value, this.#pathText());
     this.byte(tags.FUNCTION);
     this.#data(reference);
   }
 
   #sharedBuffer(value: SharedArrayBuffer): void {
-    const { encodeSharedBuffer } = this.#options;
-    if (encodeSharedBuffer === undefined) {
+    const options = this.#options;
+    if (options.encodeSharedBuffer === undefined) {
       this.#refuse(
         "a SharedArrayBuffer",
         "its memory cannot be shared with the receiver",
       );
     }
-    const reference = encodeSharedBuffer(value, this.#pathText());
+    const reference = options.encodeSharedBuffer(
+      value,
+      this.#pathText(),
+    );
     this.byte(tags.SHARED_BUFFER);
     this.#data(reference);
   }

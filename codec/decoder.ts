@@ -82,16 +82,22 @@ export interface MessageOptions extends DecodeOptions {
 /**
  * {@linkcode decode}, for those who have a copy that {@linkcode lift} has made, or
  * memory of their own.
+ *
+ * @param message The message.
+ * @param options How functions and handles are revived, and where memory is from.
+ * @param from Where in the bytes the message starts, if it is in one piece: to make
+ * a view of the rest takes as long as to decode a few numbers.
  */
 export function decodeMessage(
   message: Uint8Array | Lifted,
   options: MessageOptions,
+  from = 0,
 ): unknown {
   const decoder = idle ?? new Decoder();
   const wasIdle = decoder === idle;
   idle = undefined;
   try {
-    return decoder.run(message, options);
+    return decoder.run(message, options, from);
   } finally {
     decoder.close();
     if (wasIdle) idle = decoder;

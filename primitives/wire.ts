@@ -12,6 +12,7 @@
  * @module
  */
 import { decodeMessage } from "../codec/decoder.ts";
+import type { MessageOptions } from "../codec/decoder.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import type { Lifted } from "../codec/lifted.ts";
 import { EncodingError } from "../errors.ts";
@@ -52,35 +53,56 @@ export interface Arrival {
 }
 
 /**
+ * How a message is decoded, and what comes of it: one object for both, as there is
+ * one for each message.
+ */
+class Decoding implements Arrival, MessageOptions {
+  value: unknown;
+  loading: Promise<unknown> | undefined;
+  readonly #buffers: readonly SharedArrayBuffer[] | undefined;
+
+  constructor(buffers: readonly SharedArrayBuffer[] | undefined) {
+    this.#buffers = buffers;
+  }
+
+  allocate(byteLength: number): Uint8Array<ArrayBuffer> {
+    return freshBytes(byteLength);
+  }
+
+  decodeFunction(reference: unknown): AnyFunction {
+    if (!carrier) throw new EncodingError("Cannot receive a function");
+    const { fn, loading } = carrier.restore(reference);
+    if (loading) {
+      this.loading = this.loading
+        ? Promise.all([this.loading, loading])
+        : loading;
+    }
+    return fn;
+  }
+
+  decodeSharedBuffer(place: unknown): SharedArrayBuffer {
+    const buffer = this.#buffers?.[place as number];
+    if (!buffer) throw new EncodingError("Cannot find a shared buffer");
+    return buffer;
+  }
+}
+
+/**
  * Makes a value of a message.
  *
  * @param message The message.
  * @param buffers The shared buffers that it may refer to.
+ * @param from Where in the bytes it starts.
  * @throws {EncodingError} If it is not one.
  */
 export function fromMessage(
   message: Uint8Array | Lifted,
   buffers?: readonly SharedArrayBuffer[],
+  from = 0,
 ): Arrival {
-  const loadings: Promise<void>[] = [];
-  const value = decodeMessage(message, {
-    allocate: freshBytes,
-    decodeFunction: (reference) => {
-      if (!carrier) throw new EncodingError("Cannot receive a function");
-      const { fn, loading } = carrier.restore(reference);
-      if (loading) loadings.push(loading);
-      return fn;
-    },
-    decodeSharedBuffer: (place) => {
-      const buffer = buffers?.[place as number];
-      if (!buffer) throw new EncodingError("Cannot find a shared buffer");
-      return buffer;
-    },
-  });
-  return {
-    value,
-    loading: loadings.length > 0 ? Promise.all(loadings) : undefined,
-  };
+  const decoding = new Decoding(buffers);
+  decoding.value = decodeMessage(message, decoding, from);
+  return decoding;
 }
 
 /** Where all kinds of shared objects are. */
