@@ -500,7 +500,7 @@ export class Process<A extends unknown[] = unknown[]> {
         : this.#internal.argsFor?.(token, buffers) ?? this.#args;
       const root = isClass ? "this" : "args";
       const receiver = { kind: method, token };
-      const args = toMessage(sent, receiver, root, undefined, buffers);
+      const args = toMessage(sent, receiver, root, buffers);
       writeBirth(arena, token, {
         name: this.#name,
         identity: this.#identity,

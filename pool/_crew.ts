@@ -149,7 +149,7 @@ export class Crew {
     if (!initializer && !finalizer) return null;
     const target = { kind: this.#arena.kind, token };
     const args = gathered(
-      toMessage(initArgs, target, "initArgs", undefined, buffers),
+      toMessage(initArgs, target, "initArgs", buffers),
     );
     const setup: Setup = [initializer as Setup[0], finalizer, args];
     return gathered(toMessage(setup, target, "[initializer, finalizer]"));

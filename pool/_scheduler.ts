@@ -304,11 +304,12 @@ export class Scheduler {
    * @throws {EncodingError} If it cannot be sent.
    */
   message(value: unknown, root: string): Message {
-    const takeBacks: (() => void)[] = [];
-    const message = toMessage(value, this.#target, root, takeBacks);
-    noteHandles(message, takeBacks);
-    if (message.byteLength <= LONGEST_BODY) return message;
-    for (const takeBack of takeBacks) takeBack();
+    const message = toMessage(value, this.#target, root);
+    if (message.byteLength <= LONGEST_BODY) {
+      noteHandles(message, message.takeBacks);
+      return message;
+    }
+    message.takeBacks?.forEach((takeBack) => takeBack());
     throw new EncodingError(
       `Cannot send ${message.byteLength} bytes to a worker as the limit is ${LONGEST_BODY}: send it in pieces, or use SharedMemory`,
       { path: root },

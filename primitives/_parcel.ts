@@ -90,8 +90,8 @@ export class Parcel {
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
  */
 export function pack(value: unknown, target: Target, root: string): Parcel {
-  const undo: (() => void)[] = [];
-  return new Parcel(toMessage(value, target, root, undo), undo);
+  const message = toMessage(value, target, root);
+  return new Parcel(message, message.takeBacks);
 }
 
 /** A message that has been copied out of shared memory. */

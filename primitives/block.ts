@@ -95,7 +95,7 @@ export function setDefaultKind(source: () => MemoryKind): void {
 }
 
 /** What takes back the handles of the message that is being encoded. */
-let outgoing: (() => void)[] | undefined;
+let outgoing: Outgoing | undefined;
 /** The handle the next constructor call stands for. */
 let incoming: { arena: Arena; offset: number } | undefined;
 
@@ -228,21 +228,30 @@ export function receive<T>(
   }
 }
 
+/** A message that is being made. */
+export interface Outgoing {
+  /** What takes back the handles in it, if there are any and it is not sent. */
+  takeBacks: (() => void)[] | undefined;
+}
+
 /**
  * Runs an encoding. If it fails, the handles it had already counted are not on
  * their way after all.
  *
- * @param encode What to run.
- * @param takeBacks Is filled with what takes those handles back: for a message
- * that may turn out not to be sent.
+ * @param message What is encoded, and is told what takes those handles back.
+ * @param encode Encodes it.
  */
-export function sending<T>(encode: () => T, takeBacks: (() => void)[] = []): T {
+export function sending<M extends Outgoing>(
+  message: M,
+  encode: (message: M) => void,
+): M {
   const before = outgoing;
-  outgoing = takeBacks;
+  outgoing = message;
   try {
-    return encode();
+    encode(message);
+    return message;
   } catch (error) {
-    for (const takeBack of takeBacks) takeBack();
+    message.takeBacks?.forEach((takeBack) => takeBack());
     throw error;
   } finally {
     outgoing = before;
@@ -256,7 +265,7 @@ export function sending<T>(encode: () => T, takeBacks: (() => void)[] = []): T {
  * @param takeBack Undoes it.
  */
 export function undoIfNotSent(takeBack: () => void): void {
-  outgoing?.push(takeBack);
+  if (outgoing) (outgoing.takeBacks ??= []).push(takeBack);
 }
 
 /**

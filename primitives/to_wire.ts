@@ -7,11 +7,77 @@
  * @module
  */
 import { encodeLiftable } from "../codec/encoder.ts";
+import type { EncodeOptions } from "../codec/encoder.ts";
 import { EncodingError } from "../errors.ts";
 import type { Message } from "../memory/mod.ts";
 import { sending } from "./block.ts";
-import type { Target } from "./block.ts";
+import type { Outgoing, Target } from "./block.ts";
 import { functionCarrier } from "./wire.ts";
+
+/**
+ * A message on its way: how its value is encoded, and what comes of it. One object
+ * for all of that, as there is one for each message.
+ */
+export class Sent implements Message, Outgoing, EncodeOptions {
+  /** What to call the value in an error. */
+  readonly root: string;
+  /** For whom it is. */
+  readonly target: Target;
+  /** What takes back the handles in it, if there are any and it is not sent. */
+  takeBacks: (() => void)[] | undefined;
+  #value: unknown;
+  readonly #buffers: SharedArrayBuffer[] | undefined;
+  #encoded: Message | undefined;
+
+  /** See {@linkcode toMessage}. */
+  constructor(
+    value: unknown,
+    target: Target,
+    root: string,
+    buffers: SharedArrayBuffer[] | undefined,
+  ) {
+    this.#value = value;
+    this.target = target;
+    this.root = root;
+    this.#buffers = buffers;
+  }
+
+  /** Sum of the lengths. */
+  get byteLength(): number {
+    return this.#encoded!.byteLength;
+  }
+
+  /** The pieces, valid until the next message is made. */
+  get parts(): readonly Uint8Array[] {
+    return this.#encoded!.parts;
+  }
+
+  /** Encodes the value, and forgets it. */
+  encode(): void {
+    this.#encoded = encodeLiftable(this.#value, this);
+    this.#value = undefined;
+  }
+
+  /** For the codec. */
+  // deno-lint-ignore ban-types -- any function
+  encodeFunction(fn: Function, path: string): unknown {
+    const carrier = functionCarrier();
+    if (!carrier) throw new EncodingError("Cannot send a function", { path });
+    return carrier.refer(fn, path);
+  }
+
+  /** For the codec. */
+  encodeSharedBuffer(buffer: SharedArrayBuffer, path: string): number {
+    const buffers = this.#buffers;
+    if (!buffers || this.target.kind === "spawn") {
+      refuseBuffer(this.target, path);
+    }
+    const known = buffers.indexOf(buffer);
+    return known < 0 ? buffers.push(buffer) - 1 : known;
+  }
+}
+
+const encodeSent = (message: Sent): void => message.encode();
 
 /**
  * Makes a message of a value.
@@ -19,8 +85,6 @@ import { functionCarrier } from "./wire.ts";
  * @param value What to send.
  * @param target For whom.
  * @param root What to call the value in an error.
- * @param takeBacks Is filled with what takes the handles in it back, to be called
- * if it is not sent after all.
  * @param buffers Is filled with shared buffers that the message refers to by their
  * places here. Without it, or for a process, none can travel.
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
@@ -29,26 +93,9 @@ export function toMessage(
   value: unknown,
   target: Target,
   root: string,
-  takeBacks?: (() => void)[],
   buffers?: SharedArrayBuffer[],
-): Message {
-  return sending(() =>
-    encodeLiftable(value, {
-      root,
-      target,
-      encodeFunction: (fn, path) => {
-        const carrier = functionCarrier();
-        if (!carrier) {
-          throw new EncodingError("Cannot send a function", { path });
-        }
-        return carrier.refer(fn, path);
-      },
-      encodeSharedBuffer: (buffer, path) => {
-        if (!buffers || target.kind === "spawn") refuseBuffer(target, path);
-        const known = buffers.indexOf(buffer);
-        return known < 0 ? buffers.push(buffer) - 1 : known;
-      },
-    }), takeBacks);
+): Sent {
+  return sending(new Sent(value, target, root, buffers), encodeSent);
 }
 
 /** Only the system hands such a buffer over, and only to a thread that starts. */
