@@ -7,7 +7,13 @@
  * @module
  */
 import { PoolTerminatedError } from "../errors.ts";
-import { AsyncResult, fulfil, refuse } from "./async_result.ts";
+import {
+  AsyncResult,
+  Deferred,
+  fulfil,
+  promiseOf,
+  refuse,
+} from "./async_result.ts";
 import { unpacked } from "./_failures.ts";
 import { handlesIn } from "./_handles.ts";
 import {
@@ -21,7 +27,7 @@ import {
 import type { ChunkResults } from "./_protocol.ts";
 import { called, Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { Body, Job, Task } from "./_task.ts";
+import type { Body, Job, Task, Work } from "./_task.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** A function whose types have been checked at the door. */
@@ -91,6 +97,38 @@ class CallJob<T> extends ResultJob<T> {
   }
 }
 
+/** A call of which nobody wants to know more than a promise says. */
+class PlainCall extends Deferred implements Job {
+  ended(_task: Task, kind: number, value: unknown): void {
+    if (kind === FAILURE) this.refuse(value);
+    else this.fulfil(value);
+  }
+}
+
+/**
+ * One call, for those who only want a promise.
+ *
+ * @param scheduler Who runs it.
+ * @param fn The function.
+ * @param args Its arguments.
+ * @param options The caller's options.
+ */
+export function promiseOfCall<T>(
+  scheduler: Scheduler,
+  fn: AnyFunction,
+  args: readonly unknown[],
+  options: ResolvedOptions<T>,
+): Promise<T> {
+  const { signal, callback, errorCallback, settings } = options;
+  if (signal || callback || errorCallback) {
+    return promiseOf(callJob(scheduler, fn, args, options));
+  }
+  scheduler.checkRunning();
+  const job = new PlainCall();
+  submitCall(scheduler, scheduler.workOf(CALL, fn, settings), args, job);
+  return job.promise as Promise<T>;
+}
+
 /**
  * One call.
  *
@@ -106,22 +144,29 @@ export function callJob<T>(
   options: ResolvedOptions<T>,
 ): AsyncResult<T> {
   scheduler.checkRunning();
-  const number = scheduler.numberOf(fn);
+  const work = scheduler.workOf(CALL, fn, options.settings);
   const job = new CallJob<T>(scheduler, options);
   if (job.result.ready()) return job.result; // its signal was aborted before
-  const { settings } = options;
-  job.task = scheduler.submit(
-    CALL,
-    number,
-    fn.name,
+  job.task = submitCall(scheduler, work, args, job);
+  return job.result;
+}
+
+function submitCall(
+  scheduler: Scheduler,
+  work: Work,
+  args: readonly unknown[],
+  job: Job,
+): Task {
+  return scheduler.submit(
+    work,
     0,
     0,
-    settings,
     job,
     scheduler.message(args, "args"),
-    settings.retries > 0 ? () => scheduler.encode(args, "args") : undefined,
+    work.settings.retries > 0
+      ? () => scheduler.encode(args, "args")
+      : undefined,
   );
-  return job.result;
 }
 
 class MapJob<R> extends ResultJob<R[]> {
@@ -185,8 +230,10 @@ export function mapJob<R>(
   options: ResolvedOptions<R[]>,
 ): AsyncResult<R[]> {
   scheduler.checkRunning();
-  const number = scheduler.numberOf(fn);
   const { settings, failFast } = options;
+  const each = failFast ? EACH_FAIL_FAST : EACH;
+  const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
+  const work = scheduler.workOf(isSpread ? eachSpread : each, fn, settings);
   const size = options.chunkSize ??
     defaultChunkSize(items.length, scheduler.size, settings.timeoutMs);
   // All is encoded before anything runs: either all can be sent, or none is.
@@ -200,8 +247,6 @@ export function mapJob<R>(
     throw error;
   }
   const job = new MapJob<R>(scheduler, options, items.length, bodies.length);
-  const each = failFast ? EACH_FAIL_FAST : EACH;
-  const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
   for (const [i, body] of bodies.entries()) {
     if (job.result.ready()) { // its signal was aborted
       drop(body);
@@ -209,12 +254,9 @@ export function mapJob<R>(
     }
     const index = i * size;
     const task = scheduler.submit(
-      isSpread ? eachSpread : each,
-      number,
-      fn.name,
+      work,
       index,
       Math.min(size, items.length - index),
-      settings,
       job,
       body,
       settings.retries > 0 ? () => encode(index) : undefined,

@@ -19,6 +19,7 @@ import { INTERNAL, Process } from "../contexts/process.ts";
 import { log } from "../_log.ts";
 import type { Arena, Message } from "../memory/mod.ts";
 import { bindTo } from "../primitives/block.ts";
+import { HeldTasks } from "./_held_tasks.ts";
 import {
   APART,
   C_CANCEL,
@@ -83,8 +84,8 @@ export interface WorkerOwner {
 export class PoolWorker {
   /** Its process. */
   readonly process: Process;
-  /** Tasks it has and has not answered, by number, oldest first. */
-  readonly tasks: Map<number, Task> = new Map();
+  /** Tasks it has and has not answered, oldest first. */
+  readonly tasks: HeldTasks = new HeldTasks();
   /** How many tasks it may have at a time. */
   window: number = FIRST_WINDOW;
   /** Bytes of the arguments of its tasks. */
@@ -282,13 +283,13 @@ export class PoolWorker {
     reference: (fn: number) => Uint8Array,
   ): void {
     const { orders, definitions } = this.#channel;
-    const { sequence, fn } = task;
+    const { sequence, work, parcel } = task;
+    const { fn } = work;
     if (!this.#knownFunctions.has(fn)) {
       definitions.tryPut(framed(DEFINE, 0, fn, 0, reference(fn)));
       this.#knownFunctions.add(fn);
     }
-    const { parcel } = task;
-    const kind = parcel ? task.kind | APART : task.kind;
+    const kind = parcel ? work.kind | APART : work.kind;
     task.byteLength = parcel ? parcel.byteLength : body.byteLength;
     try {
       orders.tryPut(framed(kind, sequence, fn, task.index, body));
@@ -301,15 +302,15 @@ export class PoolWorker {
     }
     task.worker = this;
     task.workerName = this.process.name;
-    task.body = undefined; // it is in the ring now
-    this.tasks.set(sequence, task);
+    task.handOver(); // it is in the ring now
+    this.tasks.push(task);
     this.bytes += task.byteLength;
     this.#tasksLeft--;
   }
 
   /** Forgets a task: it has been answered, or goes elsewhere. */
   forget(task: Task): void {
-    if (!this.tasks.delete(task.sequence)) return;
+    if (!this.tasks.delete(task)) return;
     this.bytes -= task.byteLength;
     task.worker = undefined;
     if (this.tasks.size > 0) return;
@@ -328,8 +329,8 @@ export class PoolWorker {
    */
   disown(task: Task): void {
     this.forget(task);
-    if (task.parcel) this.#parcels.push(task.parcel);
-    task.parcel = undefined;
+    const parcel = task.takeParcel();
+    if (parcel) this.#parcels.push(parcel);
   }
 
   /**
@@ -356,7 +357,7 @@ export class PoolWorker {
       task = this.tasks.get(sequence);
       // It died just as it was taking this one, which therefore is lost.
       if (sequence === this.running) task = undefined;
-      if (task) task.body = message.slice(HEAD_BYTES);
+      task?.takeIn(message.slice(HEAD_BYTES));
       return true;
     };
     while (this.#channel.orders.tryTake(read)) {

@@ -247,32 +247,6 @@ function wordOf(message: Uint8Array, word: number): number {
     message[at + 3]! << 24;
 }
 
-/** Small messages are kept in a common piece of memory this large. */
-const SLAB_BYTES = 64 * 1024;
-/** Up to this size. */
-const SMALL_BYTES = 1024;
-
-let slab = new Uint8Array(SLAB_BYTES);
-let slabUsed = 0;
-
-/**
- * The same, to keep for a while. A small one shares its buffer with others: made
- * by itself, it would cost 200 bytes more and 300 ns, ten times for each of many
- * tasks that wait.
- */
-export function kept(message: Message): Uint8Array {
-  const { byteLength, parts } = message;
-  if (byteLength > SMALL_BYTES || parts.length !== 1) return gathered(message);
-  if (slabUsed + byteLength > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES);
-    slabUsed = 0;
-  }
-  const bytes = new Uint8Array(slab.buffer, slabUsed, byteLength);
-  bytes.set(parts[0]!);
-  slabUsed += byteLength;
-  return bytes;
-}
-
 /** One array of bytes for a message in pieces. */
 export function gathered({ byteLength, parts }: Message): Uint8Array {
   const bytes = new Uint8Array(byteLength);

@@ -52,7 +52,6 @@ import {
   gathered,
   HEAD_BYTES,
   INITIALIZER_FAILED,
-  kept,
   kindOf,
   LONGEST_BODY,
   READY,
@@ -61,7 +60,7 @@ import {
 import type { Thrown } from "./_protocol.ts";
 import type { PoolStatistics } from "./statistics.ts";
 import { Task } from "./_task.ts";
-import type { Body, Job, TaskSettings } from "./_task.ts";
+import type { Body, Job, TaskSettings, Work } from "./_task.ts";
 import { TaskQueue } from "./_task_queue.ts";
 import { watchTime } from "./_time_limits.ts";
 
@@ -110,6 +109,8 @@ export class Scheduler {
   #breakage: Error | undefined;
   #sequence = 0;
   #functionCount = 0;
+  /** What was to be done last: calls in a row have it in common. */
+  #lastWork: Work | undefined;
   /** Tasks submitted and not settled. */
   #outstanding = 0;
   /** Those among them whose priority is not the default. */
@@ -280,12 +281,26 @@ export class Scheduler {
   // ---- submitting ---------------------------------------------------------------
 
   /**
-   * Number of a function among all that workers may be told of.
+   * What there is to do, said once for many tasks.
    *
+   * @param kind What kind of order it is.
    * @param fn The function.
-   * @throws {EncodingError} If no worker could find it.
+   * @param settings How it is to be run.
+   * @throws {EncodingError} If no worker could find the function.
    */
-  numberOf(fn: AnyFunction): number {
+  workOf(kind: number, fn: AnyFunction, settings: TaskSettings): Work {
+    const number = this.#numberOf(fn);
+    const last = this.#lastWork;
+    const isSame = last?.fn === number && last.kind === kind &&
+      last.settings === settings;
+    if (isSame) return last;
+    return this.#lastWork = { kind, fn: number, fnName: fn.name, settings };
+  }
+
+  readonly #referenceOf = (fn: number): Uint8Array => this.#functions.get(fn)!;
+
+  /** Number of a function among all that workers may be told of. */
+  #numberOf(fn: AnyFunction): number {
     const known = this.#functionNumbers.get(fn);
     if (known !== undefined) return known;
     const reference = refer(fn, "function");
@@ -336,23 +351,17 @@ export class Scheduler {
   /**
    * Takes work on.
    *
-   * @param kind What kind of order it is.
-   * @param fn Number of the function.
-   * @param fnName Its name.
+   * @param work What there is to do.
    * @param index Index of the first item in the job.
    * @param count Number of items, 0 for a call.
-   * @param settings How it is to be run.
    * @param job Who wants to know.
    * @param body The arguments, encoded; big ones are put apart.
    * @param encodeAgain Encodes them once more, needed only if there are retries.
    */
   submit(
-    kind: number,
-    fn: number,
-    fnName: string,
+    work: Work,
     index: number,
     count: number,
-    settings: TaskSettings,
     job: Job,
     body: Message | Body,
     encodeAgain?: () => Body,
@@ -365,23 +374,21 @@ export class Scheduler {
     this.#sequence = (this.#sequence + 1) & 0x7fff_ffff || 1;
     const task = new Task(
       this.#sequence,
-      kind,
-      fn,
-      fnName,
+      work,
       index,
       count,
-      settings,
       job,
-      encodeAgain,
     );
+    if (encodeAgain) task.allowRetries(work.settings.retries, encodeAgain);
     task.handles = handlesIn(body);
     this.#count.submitted++;
     if (this.#outstanding++ === 0) this.#held = this.#owner?.deref();
-    if (settings.priority !== 0 && this.#prioritised++ === 0) this.#recallAll();
+    const isPrioritised = work.settings.priority !== 0;
+    if (isPrioritised && this.#prioritised++ === 0) this.#recallAll();
     // Straight into the ring if it can be: then the bytes are copied only once.
     const worker = this.#queue.size === 0 ? this.#idlest() : undefined;
     if (lasting) task.keep(lasting);
-    else if (!worker) task.keep(kept(body as Message));
+    else if (!worker) task.keep(body as Message);
     if (worker) this.#give(worker, task, task.body ?? body as Message);
     else this.#queue.push(task);
     this.#hire();
@@ -402,13 +409,13 @@ export class Scheduler {
       this.#count.cancelled++;
       if (task.worker) holders.add(task.worker);
       else {
-        if (task.body !== undefined) this.#queue.forget();
+        if (task.hasBody) this.#queue.forget();
         this.#finish(task);
       }
     }
     for (const worker of holders) {
       this.#recall(worker); // which sees to those that have not begun
-      for (const task of worker.tasks.values()) {
+      for (const task of worker.tasks) {
         if (task.isAbandoned && !task.graceTimer) this.#cancel(worker, task);
       }
       watchTime(worker, this.#timeLimitEvents); // see level()
@@ -446,7 +453,7 @@ export class Scheduler {
     while (this.#takeAnswer(worker));
     clearTimeout(worker.watch?.timer);
     const untaken = worker.takeBackAll();
-    const running = [...worker.tasks.values()];
+    const running = [...worker.tasks];
     for (const task of running) worker.forget(task);
     this.#putBack(untaken);
     for (const task of running) this.#onLoss(worker, task);
@@ -456,18 +463,10 @@ export class Scheduler {
   #onLoss(worker: PoolWorker, task: Task): void {
     worker.hasLost = true;
     if (task.isAbandoned) return this.#finish(task);
-    if (task.retriesLeft > 0 && task.encodeAgain) {
-      task.retriesLeft--;
-      try {
-        task.dropParcel();
-        const body = task.encodeAgain();
-        task.keep(body);
-        task.handles = handlesIn(body);
-        this.#queue.putBack([task]);
-      } catch (error) {
-        this.#settle(task, FAILURE, error);
-      }
-      return;
+    try {
+      if (task.retry()) return this.#queue.putBack([task]);
+    } catch (error) {
+      return this.#settle(task, FAILURE, error);
     }
     const error = new WorkerLostError(
       `Cannot finish ${task.label} as its worker ${worker.process.name} ended while running ${
@@ -628,7 +627,7 @@ export class Scheduler {
   #give(worker: PoolWorker, task: Task, body: Message | Uint8Array): void {
     const isFirst = worker.tasks.size === 0;
     try {
-      worker.give(task, body, (fn) => this.#functions.get(fn)!);
+      worker.give(task, body, this.#referenceOf);
     } catch (error) {
       // Not enough memory for this one. A job must not hear of the end of a task
       // that it has not got from submit() yet.
@@ -695,7 +694,7 @@ export class Scheduler {
     for (const worker of this.#crew.workers) {
       clearTimeout(worker.watch?.timer);
       for (const task of worker.takeBackAll()) tasks.add(task);
-      for (const task of [...worker.tasks.values()]) {
+      for (const task of [...worker.tasks]) {
         worker.disown(task);
         tasks.add(task);
       }
@@ -726,7 +725,7 @@ export class Scheduler {
     task.dropBody();
     task.dropParcel();
     clearTimeout(task.graceTimer);
-    if (task.settings.priority !== 0) this.#prioritised--;
+    if (task.work.settings.priority !== 0) this.#prioritised--;
     if (--this.#outstanding > 0) return;
     this.#held = undefined;
     this.#reserve.stop();
@@ -836,7 +835,7 @@ export class Scheduler {
     const isWanted = kind === INITIALIZER_FAILED || (task && !task.isAbandoned);
     if (!isWanted) return true;
     try {
-      this.#arrival = fromMessage(message.subarray(HEAD_BYTES));
+      this.#arrival = fromMessage(message, undefined, HEAD_BYTES);
     } catch (error) {
       this.#misfortune = error;
     }
@@ -925,7 +924,7 @@ export class Scheduler {
         task,
         FAILURE,
         new TimeoutError(
-          `Cannot finish ${task.label} as ${who} ran longer than ${task.settings.timeoutMs} ms`,
+          `Cannot finish ${task.label} as ${who} ran longer than ${task.work.settings.timeoutMs} ms`,
         ),
       );
     },

@@ -16,9 +16,12 @@
  *
  * @module
  */
+import type { Message } from "../memory/mod.ts";
+import { handlesIn } from "./_handles.ts";
 import type { TakeBacks } from "./_handles.ts";
-import type { Parcel } from "./_parcel.ts";
+import { Parcel } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
+import { Shelf } from "./_shelf.ts";
 
 /** Arguments, encoded: as they are, or apart if they are big. */
 export type Body = Uint8Array | Parcel;
@@ -45,40 +48,52 @@ export interface TaskSettings {
   readonly priority: number;
 }
 
-/** See the module. */
-export class Task {
-  /** Its number; rises with each submission. */
-  readonly sequence: number;
+/** What there is to do: the same for all tasks of a job, and for calls alike. */
+export interface Work {
   /** What kind of order it is. */
   readonly kind: number;
   /** Number of its function. */
   readonly fn: number;
   /** Name of its function, for errors. */
   readonly fnName: string;
+  /** How it is to be run. */
+  readonly settings: TaskSettings;
+}
+
+/** Where small arguments wait. */
+const shelf = new Shelf();
+
+/** What only few tasks have. */
+class Extras {
+  parcel: Parcel | undefined;
+  handles: TakeBacks | undefined;
+  encodeAgain: (() => Body) | undefined;
+  retriesLeft = 0;
+  graceTimer: ReturnType<typeof setTimeout> | undefined;
+}
+
+/**
+ * See the module. Of those that wait there may be 100,000, which the collector has
+ * to move twice: so what few of them have is apart.
+ */
+export class Task {
+  /** Its number; rises with each submission. */
+  readonly sequence: number;
+  /** What there is to do. */
+  readonly work: Work;
   /** Index of its first item in its job. */
   readonly index: number;
   /** How many items it has, 0 if it is a call. */
   readonly count: number;
-  /** How it is to be run. */
-  readonly settings: TaskSettings;
   /** Who wants to know. */
   readonly job: Job;
-  /** Its arguments, encoded, while no worker has them. */
-  body: Uint8Array | undefined;
-  /** Where they lie if they are big, and what `body` says then is only where. */
-  parcel: Parcel | undefined;
-  /** What takes back the handles in them, if there are any. */
-  handles: TakeBacks | undefined;
+  /** Its arguments, encoded, while no worker has them: these bytes, */
+  #bytes: Uint8Array | undefined;
+  /** or those of them from here on, if they are on a shelf; else -1. */
+  #from = -1;
   /** How many bytes they are. */
   byteLength = 0;
-  /**
-   * Encodes its arguments once more, if it may be run again. The bytes are not
-   * kept for that, because a handle of a shared object in them stands for one
-   * reference, which whoever decodes them takes.
-   */
-  readonly encodeAgain: (() => Body) | undefined;
-  /** How often it may still be run again. */
-  retriesLeft: number;
+  #extras: Extras | undefined;
   /** Who has it, while somebody has. */
   worker: PoolWorker | undefined;
   /** Name of the worker that had it last, for errors. */
@@ -87,68 +102,148 @@ export class Task {
   isAbandoned = false;
   /** Whether its outcome is known: everything after that is too late. */
   isSettled = false;
-  /** Stops its worker if it does not end after it was given up. */
-  graceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** Notes a task down. */
   constructor(
     sequence: number,
-    kind: number,
-    fn: number,
-    fnName: string,
+    work: Work,
     index: number,
     count: number,
-    settings: TaskSettings,
     job: Job,
-    encodeAgain: (() => Body) | undefined,
   ) {
     this.sequence = sequence;
-    this.kind = kind;
-    this.fn = fn;
-    this.fnName = fnName;
+    this.work = work;
     this.index = index;
     this.count = count;
-    this.settings = settings;
     this.job = job;
-    this.encodeAgain = encodeAgain;
-    this.retriesLeft = settings.retries;
+  }
+
+  get #some(): Extras {
+    return this.#extras ??= new Extras();
+  }
+
+  /** Where its arguments lie if they are big: `body` then only says where. */
+  get parcel(): Parcel | undefined {
+    return this.#extras?.parcel;
+  }
+
+  /** What takes back the handles in its arguments, if there are any. */
+  set handles(takeBacks: TakeBacks | undefined) {
+    if (takeBacks || this.#extras) this.#some.handles = takeBacks;
+  }
+
+  /** Stops its worker if it does not end after it was given up. */
+  get graceTimer(): ReturnType<typeof setTimeout> | undefined {
+    return this.#extras?.graceTimer;
+  }
+
+  set graceTimer(timer: ReturnType<typeof setTimeout>) {
+    this.#some.graceTimer = timer;
+  }
+
+  /**
+   * Says how it can be run again. Its arguments are encoded once more for that: a
+   * handle of a shared object in the bytes stands for one reference, which whoever
+   * decodes them takes.
+   *
+   * @param times How often.
+   * @param encode Encodes its arguments.
+   */
+  allowRetries(times: number, encode: () => Body): void {
+    this.#some.retriesLeft = times;
+    this.#some.encodeAgain = encode;
+  }
+
+  /**
+   * Makes ready for another run if there may be one.
+   *
+   * @returns Whether there may.
+   * @throws What encoding its arguments throws.
+   */
+  retry(): boolean {
+    const extras = this.#extras;
+    if (!extras?.encodeAgain || extras.retriesLeft === 0) return false;
+    extras.retriesLeft--;
+    this.dropParcel();
+    const body = extras.encodeAgain();
+    this.keep(body);
+    this.handles = handlesIn(body);
+    return true;
+  }
+
+  /** Whether its arguments are here: no worker has them. */
+  get hasBody(): boolean {
+    return this.#bytes !== undefined;
+  }
+
+  /** Its arguments, encoded, while no worker has them. */
+  get body(): Uint8Array | undefined {
+    if (this.#from < 0) return this.#bytes;
+    return this.#bytes?.subarray(this.#from, this.#from + this.byteLength);
   }
 
   /**
    * Puts its arguments by until a worker gets them.
    *
-   * @param body The arguments.
+   * @param body The arguments; what is to be kept of a message is copied.
    */
-  keep(body: Body): void {
+  keep(body: Body | Message): void {
     this.dropParcel();
-    if (body instanceof Uint8Array) this.body = body;
-    else {
-      this.parcel = body;
-      this.body = body.place;
+    this.#from = -1;
+    this.byteLength = body.byteLength;
+    if (body instanceof Uint8Array) this.#bytes = body;
+    else if (body instanceof Parcel) {
+      this.#some.parcel = body;
+      this.#bytes = body.place;
+    } else {
+      this.#from = shelf.put(body);
+      this.#bytes = shelf.bytes;
     }
+  }
+
+  /**
+   * Has its arguments again: no worker has taken them.
+   *
+   * @param bytes What was in the order, to keep.
+   */
+  takeIn(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#from = -1;
+  }
+
+  /** Says that a worker has its arguments now. */
+  handOver(): void {
+    this.#bytes = undefined;
   }
 
   /** Gives up its arguments if no worker has them. */
   dropBody(): void {
-    if (this.body !== undefined) this.giveBack();
+    if (this.hasBody) this.giveBack();
   }
 
   /** Gives up its arguments, which nobody will decode. */
   giveBack(): void {
-    this.body = undefined;
-    this.handles?.forEach((takeBack) => takeBack());
-    this.handles = undefined;
+    this.#bytes = undefined;
+    if (!this.#extras) return;
+    this.#extras.handles?.forEach((takeBack) => takeBack());
+    this.#extras.handles = undefined;
   }
 
   /** Frees what lies apart; no worker may be reading it. */
   dropParcel(): void {
-    this.parcel?.free();
-    this.parcel = undefined;
+    this.takeParcel()?.free();
+  }
+
+  /** Hands over what lies apart, to be freed when no worker can be reading it. */
+  takeParcel(): Parcel | undefined {
+    const parcel = this.#extras?.parcel;
+    if (parcel) this.#some.parcel = undefined;
+    return parcel;
   }
 
   /** What it is called in an error. */
   get label(): string {
-    return labelOf(this.fnName, this.index, this.count);
+    return labelOf(this.work.fnName, this.index, this.count);
   }
 
   /**
@@ -158,7 +253,7 @@ export class Task {
    */
   labelAt(item: number): string {
     if (this.count === 0) return this.label;
-    return labelOf(this.fnName, this.index + item, 1);
+    return labelOf(this.work.fnName, this.index + item, 1);
   }
 }
 

@@ -35,7 +35,7 @@ export class TaskQueue {
 
   /** Puts a task at the end of its line. */
   push(task: Task): void {
-    this.#lineOf(task.settings.priority).tasks.push(task);
+    this.#lineOf(task.work.settings.priority).tasks.push(task);
     this.#size++;
   }
 
@@ -47,7 +47,7 @@ export class TaskQueue {
   putBack(tasks: readonly Task[]): void {
     for (let i = tasks.length - 1; i >= 0; i--) {
       const task = tasks[i]!;
-      const line = this.#lineOf(task.settings.priority);
+      const line = this.#lineOf(task.work.settings.priority);
       if (line.head > 0) line.tasks[--line.head] = task;
       else line.tasks.unshift(task);
       this.#size++;

@@ -44,8 +44,8 @@ export interface TimeLimitEvents {
  * @param events What to do when time is up.
  */
 export function watchTime(worker: PoolWorker, events: TimeLimitEvents): void {
-  const [task] = worker.tasks.values();
-  if (!task || task.settings.timeoutMs === Infinity) {
+  const task = worker.tasks.oldest;
+  if (!task || task.work.settings.timeoutMs === Infinity) {
     if (worker.watch) clearTimeout(worker.watch.timer);
     worker.watch = undefined;
     return;
@@ -72,7 +72,7 @@ function lookAt(
   task: Task,
   watch: NonNullable<PoolWorker["watch"]>,
 ): number {
-  const { timeoutMs } = task.settings;
+  const { timeoutMs } = task.work.settings;
   if (worker.running !== task.sequence) {
     return Math.min(timeoutMs, BEGIN_LOOK_MS);
   }

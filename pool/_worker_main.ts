@@ -195,6 +195,8 @@ class PoolWorkerMain {
   readonly #functions = new Map<number, Callable | FunctionReference>();
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   #memoryLookedMs = 0;
+  /** When the last task ended, 0 if that is not known. */
+  #endedMs = 0;
   /** How long a task takes of late, in milliseconds. */
   #taskMs = LOOK_AT_MEMORY_AFTER_MS;
   /** How long to look before the next sleep. */
@@ -229,11 +231,15 @@ class PoolWorkerMain {
     let turnedMs = performance.now();
     while (true) {
       if (this.#isGone) await NEVER;
-      if (!this.#lookForOrder()) {
+      const isThere = this.#take();
+      if (!isThere && !this.#lookForOrder()) {
         await this.#sleepForOrder();
         turnedMs = performance.now();
       }
-      const begunMs = performance.now();
+      // A task that was there begins where the last one ended: to read the clock
+      // once more takes as long as to do a short one.
+      const begunMs = isThere && this.#endedMs || performance.now();
+      this.#endedMs = 0;
       if (begunMs - turnedMs > TURN_MS) {
         // Timers and messages of the user's code must not starve.
         await new Promise((resolve) => setImmediate(resolve));
@@ -269,7 +275,7 @@ class PoolWorkerMain {
   // ---- orders ---------------------------------------------------------------
 
   #lookForOrder(): boolean {
-    if (this.#take() || this.#look()) return true;
+    if (this.#look()) return true;
     if (this.#arena.kind === "worker") return false;
     const { orders } = this.#channel;
     const outcome = this.#arena.waiting.waitSync(
@@ -369,7 +375,7 @@ class PoolWorkerMain {
 
   async #load(number: number): Promise<Callable> {
     const define = (message: Uint8Array) => {
-      const { value } = fromMessage(message.subarray(HEAD_BYTES));
+      const { value } = fromMessage(message, undefined, HEAD_BYTES);
       this.#functions.set(functionOf(message), value as FunctionReference);
       return true;
     };
@@ -510,7 +516,7 @@ class PoolWorkerMain {
 
   #end(begunMs: number): void {
     endTask();
-    const nowMs = performance.now();
+    const nowMs = this.#endedMs = performance.now();
     const tookMs = nowMs - begunMs;
     // The first ones load their module, some are held up: what was fast once can
     // be so again.

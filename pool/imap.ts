@@ -18,7 +18,7 @@ import type { OpenJob } from "./_open_jobs.ts";
 import { EACH, EACH_FAIL_FAST } from "./_protocol.ts";
 import { Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
-import type { Job, Task } from "./_task.ts";
+import type { Job, Task, Work } from "./_task.ts";
 import type { AnyIterable, ResolvedOptions } from "./options.ts";
 
 /** Items ahead for each worker: enough for one running, one waiting, and slack. */
@@ -114,8 +114,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   readonly #scheduler: Scheduler;
   /** Not to be collected, and so terminated, while somebody takes results. */
   readonly #pool: object;
-  readonly #fn: AnyFunction;
-  readonly #number: number;
+  readonly #work: Work;
   readonly #options: ResolvedOptions<never>;
   readonly #isOrdered: boolean;
   readonly #source: Iterator<unknown> | AsyncIterator<unknown>;
@@ -162,8 +161,11 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     scheduler.checkRunning();
     this.#pool = pool;
     this.#scheduler = scheduler;
-    this.#fn = fn;
-    this.#number = scheduler.numberOf(fn);
+    this.#work = scheduler.workOf(
+      options.failFast ? EACH_FAIL_FAST : EACH,
+      fn,
+      options.settings,
+    );
     this.#options = options;
     this.#isOrdered = isOrdered;
     this.#chunkSize = options.chunkSize ?? 1;
@@ -329,20 +331,16 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   #submit(chunk: unknown[]): void {
     const index = this.#pulled;
     const count = chunk.length;
-    const { settings } = this.#options;
     const encode = () => encodeChunk(this.#scheduler, chunk, index);
     this.#pulled += count;
     try {
       const task = this.#scheduler.submit(
-        this.#options.failFast ? EACH_FAIL_FAST : EACH,
-        this.#number,
-        this.#fn.name,
+        this.#work,
         index,
         count,
-        settings,
         this.#inside,
         encode(),
-        settings.retries > 0 ? encode : undefined,
+        this.#work.settings.retries > 0 ? encode : undefined,
       );
       this.#tasks.add(task);
     } catch (error) {

@@ -9,10 +9,9 @@ import { EncodingError, PoolTerminatedError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
 import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
-import { promiseOf } from "./async_result.ts";
 import type { AsyncResult } from "./async_result.ts";
 import { PoolIterator } from "./imap.ts";
-import { callJob, mapJob } from "./_jobs.ts";
+import { callJob, mapJob, promiseOfCall } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import { resolved } from "./options.ts";
 import type {
@@ -20,6 +19,7 @@ import type {
   ApplyOptions,
   ImapOptions,
   MapOptions,
+  ResolvedOptions,
 } from "./options.ts";
 import { resolvedPool } from "./pool_options.ts";
 import type { PoolOptions } from "./pool_options.ts";
@@ -137,7 +137,7 @@ export class Pool<I extends unknown[] = []> {
     options?: ApplyOptions<Awaited<R>>,
   ): Promise<Awaited<R>> {
     try {
-      return promiseOf(this.#apply(fn, args, options));
+      return this.#apply(promiseOfCall, fn, args, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -176,7 +176,7 @@ export class Pool<I extends unknown[] = []> {
     args?: readonly unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): AsyncResult<Awaited<R>> {
-    return this.#apply(fn, args, options);
+    return this.#apply(callJob, fn, args, options);
   }
 
   /**
@@ -342,14 +342,20 @@ export class Pool<I extends unknown[] = []> {
     await this.terminate();
   }
 
-  #apply<R>(
+  #apply<R, Result>(
+    call: (
+      scheduler: Scheduler,
+      fn: AnyFunction,
+      args: readonly unknown[],
+      options: ResolvedOptions<Awaited<R>>,
+    ) => Result,
     fn: (...args: never[]) => R,
     args: readonly unknown[] = [],
     options: ApplyOptions<Awaited<R>> | undefined,
-  ): AsyncResult<Awaited<R>> {
+  ): Result {
     checkFunction(fn);
     checkArguments(args);
-    return callJob(
+    return call(
       this.#scheduler,
       fn as AnyFunction,
       args,

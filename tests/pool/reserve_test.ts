@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { HeldTasks } from "../../pool/_held_tasks.ts";
 import { Reserve } from "../../pool/_reserve.ts";
 import type { Watched } from "../../pool/_reserve.ts";
 import type { Task } from "../../pool/_task.ts";
@@ -11,12 +12,12 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /** A worker with so many tasks. */
 class FakeWorker implements Watched {
-  readonly tasks: Watched["tasks"] = new Map();
+  readonly tasks = new HeldTasks();
   isBrisk = true;
   answered = 0;
 
   constructor(tasks: number) {
-    for (const i of numbers(tasks)) this.tasks.set(i, {} as Task);
+    for (const i of numbers(tasks)) this.tasks.push({ sequence: i } as Task);
   }
 }
 
@@ -72,7 +73,7 @@ once("Reserve is what it was when all have answered", async () => {
   assertEquals(reserve.wakeable, 2);
   for (const worker of workers) worker.answered++;
   // One that has nothing to do any more is not one that has stalled.
-  workers[1]!.tasks.clear();
+  for (const task of workers[1]!.tasks) workers[1]!.tasks.delete(task);
   const look = nextLook();
   workers[0]!.answered++;
   await look;
