@@ -53,6 +53,11 @@ abstract class ResultJob<T> implements Job {
     else signal.addEventListener("abort", onAbort);
   }
 
+  get isQuiet(): boolean {
+    const { callback, errorCallback, onProgress } = this.options;
+    return !callback && !errorCallback && !onProgress;
+  }
+
   abstract ended(task: Task, kind: number, value: unknown): void;
   protected abstract abandon(): void;
 
@@ -99,6 +104,10 @@ class CallJob<T> extends ResultJob<T> {
 
 /** A call of which nobody wants to know more than a promise says. */
 class PlainCall extends Deferred implements Job {
+  get isQuiet(): boolean {
+    return true;
+  }
+
   ended(_task: Task, kind: number, value: unknown): void {
     if (kind === FAILURE) this.refuse(value);
     else this.fulfil(value);
@@ -123,6 +132,7 @@ export function promiseOfCall<T>(
   if (signal || callback || errorCallback) {
     return promiseOf(callJob(scheduler, fn, args, options));
   }
+  scheduler.catchUp();
   scheduler.checkRunning();
   const job = new PlainCall();
   submitCall(scheduler, scheduler.workOf(CALL, fn, settings), args, job);
@@ -143,6 +153,7 @@ export function callJob<T>(
   args: readonly unknown[],
   options: ResolvedOptions<T>,
 ): AsyncResult<T> {
+  scheduler.catchUp();
   scheduler.checkRunning();
   const work = scheduler.workOf(CALL, fn, options.settings);
   const job = new CallJob<T>(scheduler, options);

@@ -75,6 +75,8 @@ type AnyFunction = Function;
 
 /** Nothing is given ahead to a worker that has this many bytes of arguments. */
 const AHEAD_BYTES = 256 * 1024;
+/** So many calls are made until the next look for answers. */
+const CALLS_PER_LOOK = 64;
 /** How long a cancelled task may go on before its worker is stopped, in ms. */
 const CANCEL_GRACE_MS = 1000;
 /** How long to go on listening when nothing is outstanding, in milliseconds. */
@@ -115,6 +117,10 @@ export class Scheduler {
   #outstanding = 0;
   /** Those among them whose priority is not the default. */
   #prioritised = 0;
+  /** Those among them whose end may run code of the user's. */
+  #loud = 0;
+  #callsUntilLook = CALLS_PER_LOOK;
+  #isCollecting = false;
   #isListening = false;
   /** Fulfilled when the last listening has ended. */
   #listened: Promise<unknown> | undefined;
@@ -383,6 +389,7 @@ export class Scheduler {
     task.handles = handlesIn(body);
     this.#count.submitted++;
     if (this.#outstanding++ === 0) this.#held = this.#owner?.deref();
+    if (!job.isQuiet) this.#loud++;
     const isPrioritised = work.settings.priority !== 0;
     if (isPrioritised && this.#prioritised++ === 0) this.#recallAll();
     // Straight into the ring if it can be: then the bytes are copied only once.
@@ -725,6 +732,7 @@ export class Scheduler {
     task.dropBody();
     task.dropParcel();
     clearTimeout(task.graceTimer);
+    if (!task.job.isQuiet) this.#loud--;
     if (task.work.settings.priority !== 0) this.#prioritised--;
     if (--this.#outstanding > 0) return;
     this.#held = undefined;
@@ -784,15 +792,39 @@ export class Scheduler {
     if (!this.#isAwaited) this.#arena.waiting.wake(this.#key);
   }
 
+  /**
+   * Collects answers in the middle of a run of calls, which is when nobody listens:
+   * a program that makes 100,000 calls at once leaves no time for it until the
+   * last. To be called before each of them, it does so now and then, if there are
+   * more than the workers can be given.
+   *
+   * So workers go on, and calls that have been answered need not be kept, nor
+   * moved twice by the collector, until all have been made: which of many took as
+   * long again as to do them. Nothing of the user's may run meanwhile, so it waits
+   * while there is any work at whose end something would.
+   */
+  catchUp(): void {
+    if (this.#queue.size === 0 || --this.#callsUntilLook > 0) return;
+    this.#callsUntilLook = CALLS_PER_LOOK;
+    if (this.#loud === 0) this.#collect();
+  }
+
   #collect(): void {
-    let any = false;
-    // As they are now: what an answer leads to may be given to them at once.
-    for (const worker of [...this.#crew.awaited]) {
-      if (this.#collectFrom(worker)) any = true;
+    // What is being decoded may make a call.
+    if (this.#isCollecting) return;
+    this.#isCollecting = true;
+    try {
+      let any = false;
+      // As they are now: what an answer leads to may be given to them at once.
+      for (const worker of [...this.#crew.awaited]) {
+        if (this.#collectFrom(worker)) any = true;
+      }
+      if (!any) return;
+      this.#strideLeft = 0;
+      this.#pump();
+    } finally {
+      this.#isCollecting = false;
     }
-    if (!any) return;
-    this.#strideLeft = 0;
-    this.#pump();
   }
 
   #collectFrom(worker: PoolWorker): boolean {

@@ -28,6 +28,8 @@ export type Body = Uint8Array | Parcel;
 
 /** Whoever submitted a task and wants to know what it came to. */
 export interface Job {
+  /** Whether `ended()` runs nothing of the user's: no callbacks, no iterators. */
+  readonly isQuiet: boolean;
   /**
    * Told once of each of its tasks that it has not abandoned.
    *

@@ -188,6 +188,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
 
   /** What the scheduler sees of it. */
   readonly #inside: Job & OpenJob = {
+    isQuiet: false,
     ended: (task, kind, value) => this.#onEnded(task, kind, value),
     hurry: () => {
       this.#isHurried = true;
