@@ -65,6 +65,11 @@ const MOST_WINDOW = 512;
 const RUNWAY_MS = 1;
 /** From this window on, which means tasks of 50 µs or less, a worker is brisk. */
 const BRISK_WINDOW = 20;
+/**
+ * After so many longer ones in a row it is not. One is seen twice if its time is
+ * read when it has ended and its answer is not there yet.
+ */
+const LASTING = 3;
 /** In how many goes a worker's window is filled. */
 const STRIDES = 8;
 
@@ -116,7 +121,8 @@ export class PoolWorker {
   /** When it got its first task, or gave its last answer, or began. */
   #changedMs: number = this.#startedMs;
   #hasBegun = false;
-  #wasBrisk = false;
+  /** How often in a row its tasks were not short. */
+  #slow = LASTING;
 
   /**
    * Starts a worker.
@@ -393,9 +399,9 @@ export class PoolWorker {
   adapt(): void {
     const taskMs = this.#channel.control[C_TASK_NS]! / 1e6;
     if (taskMs === 0) return;
-    this.#wasBrisk = this.window >= BRISK_WINDOW;
     const window = Math.ceil(RUNWAY_MS / taskMs);
     this.window = Math.max(LEAST_WINDOW, Math.min(MOST_WINDOW, window));
+    this.#slow = window >= BRISK_WINDOW ? 0 : this.#slow + 1;
   }
 
   /**
@@ -412,7 +418,7 @@ export class PoolWorker {
    * longer does not count: it may have lost its processor for a moment.
    */
   get isBrisk(): boolean {
-    return this.window >= BRISK_WINDOW || this.#wasBrisk;
+    return this.#slow < LASTING;
   }
 
   /** Says that it has begun to take orders: its time counts from now. */
