@@ -245,8 +245,9 @@ const ROWS: Record<string, (ctx: Context, size: number) => Turns> = {
 
   tasks(ctx, size) {
     const pool = new ctx.Pool(2);
-    // Small bursts are repeated, so that each round is long enough to be timed.
-    const times = Math.max(1, Math.floor(100_000 / size));
+    // All but the largest are repeated: how a single burst meets the collector is
+    // luck.
+    const times = Math.max(1, Math.floor(400_000 / size));
     const burst = async (count: number) => {
       const results = [];
       for (let i = 0; i < count; i++) results.push(pool.apply(square, [i]));
