@@ -11,9 +11,12 @@ import type { Host } from "./_child.ts";
 import { readPlace } from "./standalone.ts";
 import type { Place } from "./standalone.ts";
 
-/** How often, and after how many milliseconds, to look for the parent's end. */
-const ORPHAN_LOOKS = 20;
+/** After how many milliseconds to look again whether the parent has ended. */
 const ORPHAN_LOOK_MS = 5;
+/** How often to look before any error is told. */
+const ORPHAN_LOOKS = 20;
+/** How often if its memory is not there: then it has, or something is very wrong. */
+const GONE_LOOKS = 1000;
 
 const host: Host = {
   ident: Deno.pid,
@@ -44,8 +47,11 @@ if (import.meta.main) {
   const isOrphan = () => place.parentPid !== Deno.ppid;
   if (isOrphan()) Deno.exit(1);
   await main(place).catch(async (error) => {
-    // It may be dying just now: its memory goes first, its children a little later.
-    for (let look = 0; look < ORPHAN_LOOKS; look++) {
+    // It may be dying just now: its memory goes first, its children with its last
+    // thread, which on a busy machine may be long after.
+    const isGone = error instanceof Deno.errors.NotFound;
+    const looks = isGone ? GONE_LOOKS : ORPHAN_LOOKS;
+    for (let look = 0; look < looks; look++) {
       if (isOrphan()) Deno.exit(1);
       await new Promise((resolve) => setTimeout(resolve, ORPHAN_LOOK_MS));
     }

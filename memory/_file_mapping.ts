@@ -30,6 +30,8 @@ import { freshName, NAME_PREFIX, nameOf, placeOf } from "./_mapping.ts";
 import type { Mapping } from "./_mapping.ts";
 import { platform, posix, posixErrno, tempFolders } from "./_posix.ts";
 
+/** The same on both: `errno.h`. */
+const ENOENT = 2;
 const PROT_READ_WRITE = 3;
 const SEEK_END = 2;
 /** The same on both: `sys/file.h`. */
@@ -81,8 +83,10 @@ export class FileMapping implements Mapping {
     const { lseek, flock, close } = posix();
     const fd = openFile(pathOf(file));
     if (fd < 0) {
-      throw new Error(
-        `Cannot open shared memory "${pathOf(file)}": error ${posixErrno()}`,
+      const error = posixErrno();
+      const Failure = error === ENOENT ? Deno.errors.NotFound : Error;
+      throw new Failure(
+        `Cannot open shared memory "${pathOf(file)}": error ${error}`,
       );
     }
     // Touching what lies behind the end of a file kills the process.
@@ -91,7 +95,7 @@ export class FileMapping implements Mapping {
       lseek(fd, 0n, SEEK_END) < BigInt(byteLength)
     ) {
       close(fd);
-      throw new Error(
+      throw new Deno.errors.NotFound(
         `Cannot attach to shared memory as the program that made "${
           pathOf(file)
         }" has ended`,

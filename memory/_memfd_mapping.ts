@@ -12,6 +12,7 @@ import type { Libc } from "./libc.ts";
 import type { Mapping } from "./_mapping.ts";
 
 const MFD_CLOEXEC = 1;
+const ENOENT = 2;
 const O_RDWR = 2;
 const O_CLOEXEC = 0o2000000;
 const PROT_READ_WRITE = 3;
@@ -69,8 +70,10 @@ export class MemfdMapping implements Mapping {
     const { open, lseek, close } = libc();
     const own = open(cString(`/proc/${pid}/fd/${fd}`), O_RDWR | O_CLOEXEC);
     if (own < 0) {
-      throw new Error(
-        `Cannot open the shared memory of process ${pid}: error ${errno()}`,
+      const error = errno();
+      const Failure = error === ENOENT ? Deno.errors.NotFound : Error;
+      throw new Failure(
+        `Cannot open the shared memory of process ${pid}: error ${error}`,
       );
     }
     // Touching what lies behind the end of a file kills the process.

@@ -79,7 +79,7 @@ export class SectionMapping implements Mapping {
       wideString(sectionName(file)),
     );
     if (section === 0n) {
-      throw new Error(
+      throw new Deno.errors.NotFound(
         `Cannot attach to shared memory as the program that made it has ended: error ${GetLastError()}`,
       );
     }

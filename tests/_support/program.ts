@@ -253,8 +253,13 @@ export class Program {
 
   async #write(text: string): Promise<void> {
     const writer = this.#child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(text));
-    await writer.close();
+    try {
+      await writer.write(new TextEncoder().encode(text));
+      await writer.close();
+    } catch (error) {
+      // It need not read, and may have ended before it could.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
   }
 
   #silent(pattern: RegExp, verb: string): Error {

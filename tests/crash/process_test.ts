@@ -1,12 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { activeChildren, getContext } from "../../contexts/mod.ts";
+import { ARGUMENT } from "../../contexts/standalone.ts";
 import type { Context, Process, StartMethod } from "../../contexts/mod.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { endsBusyDaemons } from "../_support/portable.ts";
 import { isRunning } from "../_support/proc.ts";
-import { LIBRARY, startProgram } from "../_support/program.ts";
+import { CONFIG, LIBRARY, startProgram } from "../_support/program.ts";
 import { target } from "../fixtures/fatal_module.ts";
 import {
   eatInPromises,
@@ -27,6 +28,10 @@ import {
 const LEARN_MS = 2000;
 /** Filling the memory takes its time, and the garbage collector's. */
 const EAT_MS = 20_000;
+/** How long a parent takes to die. */
+const DYING_MS = 1500;
+/** A descriptor that no process has. */
+const NO_FILE = 99_999;
 /** Enough for a child to start with. */
 const MEMORY_LIMIT_MB = 48;
 
@@ -325,5 +330,30 @@ contract(
       0,
       0,
     ]);
+  },
+);
+
+once(
+  "a child whose parent is dying for long says nothing of it (spawn)",
+  async () => {
+    // A process that is killed gives back its memory first, and its children with
+    // its last thread. Here the first has happened from the start.
+    const child = import.meta.resolve("../../contexts/spawn_child.ts");
+    const place = `${ARGUMENT}:${Deno.pid}:${Deno.pid}:${NO_FILE}:20:1`;
+    await using program = await startProgram(`
+      const args = ["run", "-A", "--config", ${JSON.stringify(CONFIG)}];
+      new Deno.Command(Deno.execPath(), {
+        args: [...args, "${child}", "${place}".replaceAll("${Deno.pid}", Deno.pid)],
+      }).spawn();
+      console.log("started");
+      setInterval(() => {}, 1000);
+    `);
+    await program.says(/started\n/);
+    // Long enough for it to start and to look in vain for a while; were it
+    // shorter, the test would notice less, and pass.
+    await new Promise((resolve) => setTimeout(resolve, DYING_MS));
+    program.signal("SIGKILL");
+    await until(() => program.running().length === 0, "the child has ended");
+    assertEquals(await program.complaints(), "");
   },
 );
