@@ -800,8 +800,9 @@ export class Scheduler {
    *
    * So workers go on, and calls that have been answered need not be kept, nor
    * moved twice by the collector, until all have been made: which of many took as
-   * long again as to do them. Nothing of the user's may run meanwhile, so it waits
-   * while there is any work at whose end something would.
+   * long again as to do them. No callback may run meanwhile, so it waits while there
+   * is any work that has one. The hooks of a registered class in a result do run:
+   * they make a value, wherever that is.
    */
   catchUp(): void {
     if (this.#queue.size === 0 || --this.#callsUntilLook > 0) return;

@@ -68,6 +68,13 @@ contract("Pool runs no callback while a program makes calls", async (ctx) => {
   assertEquals(await first, 9);
   assertEquals(heard, 1);
   await Promise.all(calls);
+  // And goes on as before when there is none left to be run.
+  const before = done(pool);
+  const more = run(
+    (i) => pool.apply(work.square, [i]),
+    () => done(pool) > before + LEAST,
+  );
+  assertEquals(await Promise.all(more), squares(more.length));
 });
 
 contract(
