@@ -189,10 +189,15 @@ export function restore(
   let target: AnyFunction | undefined;
   const loading = load(reference).then((fn) => {
     target = fn;
+    // It may be a class: then this has its static members, too, and its objects.
+    Object.setPrototypeOf(standIn, fn);
+    standIn.prototype = fn.prototype;
   });
   const standIn = function (this: unknown, ...args: unknown[]): unknown {
-    if (target) return target.apply(this, args);
-    return loading.then(() => target!.apply(this, args));
+    if (!target) return loading.then(() => target!.apply(this, args));
+    return new.target
+      ? Reflect.construct(target, args)
+      : target.apply(this, args);
   };
   Object.defineProperty(standIn, "name", { value: reference.name });
   references.set(standIn, reference);

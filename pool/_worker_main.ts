@@ -29,6 +29,7 @@ import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { arrived, fromMessage } from "../primitives/wire.ts";
+import type { Arrival } from "../primitives/wire.ts";
 import { callWithAll, callWithItem } from "./_calls.ts";
 import type { Callable } from "./_calls.ts";
 import { packed, unsendable } from "./_failures.ts";
@@ -340,28 +341,26 @@ class PoolWorkerMain {
 
   /** Runs a task; returns a promise only if it has to be waited for. */
   #run(begunMs: number): Promise<void> | undefined {
+    const body = this.#body;
+    this.#body = this.#scratch; // a big one need not be kept
     const fn = this.#functions.get(this.#fn);
     // The classes of its arguments may come from its module: that comes first.
-    if (typeof fn !== "function") return this.#runWhenLoaded();
-    let args: unknown[];
+    if (typeof fn !== "function") return this.#runWhenLoaded(body);
+    let arrival: Arrival;
     try {
-      const { value, loading } = fromMessage(this.#body);
-      if (loading) return this.#runWhenLoaded();
-      args = value as unknown[];
+      arrival = fromMessage(body);
     } catch (error) {
-      if (isUnknownKind(error)) return this.#runWhenLoaded();
+      if (isUnknownKind(error)) return this.#runWhenLoaded(body);
       this.answerThrown(FAILURE, this.#sequence, error);
       return undefined;
-    } finally {
-      this.#body = this.#scratch; // the big one need not be kept
     }
-    return this.#runNow(fn, args, begunMs);
+    if (arrival.loading) return this.#runWhenArrived(fn, arrival);
+    return this.#runNow(fn, arrival.value as unknown[], begunMs);
   }
 
-  async #runWhenLoaded(): Promise<void> {
+  async #runWhenLoaded(body: Uint8Array): Promise<void> {
     let fn: Callable;
     let args: unknown[];
-    const body = this.#body;
     try {
       fn = await this.#load(this.#fn);
       args = await arrived(body) as unknown[];
@@ -371,6 +370,21 @@ class PoolWorkerMain {
     }
     if (this.#isGone) return;
     await this.#runNow(fn, args, performance.now());
+  }
+
+  /** Runs a task whose arguments are there, but not all that belongs to them. */
+  async #runWhenArrived(
+    fn: Callable,
+    { value, loading }: Arrival,
+  ): Promise<void> {
+    try {
+      await loading;
+    } catch (error) {
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return;
+    }
+    if (this.#isGone) return;
+    await this.#runNow(fn, value as unknown[], performance.now());
   }
 
   async #load(number: number): Promise<Callable> {

@@ -16,7 +16,9 @@ import {
   ignore,
   keep,
   keepTotal,
+  makeUnder,
 } from "../fixtures/plain.ts";
+import { Elsewhere } from "../fixtures/elsewhere.ts";
 import "../../mod.ts";
 
 contract(
@@ -68,6 +70,28 @@ contract(
     });
     await pool.starmap(addUnder, [[5, undefined], [6, given]]);
     assertEquals(given.total.value, 21);
+  },
+);
+
+contract(
+  "Pool takes a shared object once that comes with what is not loaded yet",
+  async (ctx) => {
+    const lock = new ctx.Lock();
+    await using pool = new ctx.Pool(1);
+    await pool.apply(makeUnder, [lock, null]); // locks are known from now on
+    assertEquals(
+      await pool.apply(makeUnder, [lock, Elsewhere]),
+      [7, true, 3],
+    );
+    // Whatever the worker had is given back, and no more than that.
+    await pool.terminate();
+    const others = Array.from({ length: 50 }, () => new ctx.Lock());
+    await lock.acquire();
+    for (const other of others) {
+      assertEquals(await other.acquire({ block: false }) !== null, true);
+      other.release();
+    }
+    lock.release();
   },
 );
 
