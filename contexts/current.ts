@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { MessagePort } from "node:worker_threads";
 import type { MemoryKind } from "../memory/mod.ts";
 import type { Process } from "./process.ts";
 
@@ -57,6 +58,8 @@ export interface Current {
    * those of a pool's initializer are read after those of the thread.
    */
   buffers: readonly SharedArrayBuffer[];
+  /** Where further ones come from, if it was given that: see `buffer_port.ts`. */
+  port: MessagePort | undefined;
 }
 
 /** See the module. */
@@ -75,6 +78,7 @@ export const current: Current = {
   process: null,
   selfProcess: null,
   buffers: [],
+  port: undefined,
 };
 
 /** Children that have been started and not been found ended. */

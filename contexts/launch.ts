@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MessagePort } from "node:worker_threads";
 import type { ArenaHandle } from "../memory/mod.ts";
 
 /** Settings of a child that only some start methods can honour. */
@@ -32,6 +33,8 @@ export interface LaunchRequest extends ChildSettings {
   readonly daemon: boolean;
   /** Shared buffers that its arguments refer to, `worker` only. */
   readonly buffers: readonly SharedArrayBuffer[];
+  /** What it is to get further ones through, `worker` only. */
+  readonly port: MessagePort | undefined;
 }
 
 /** How a child ended. */

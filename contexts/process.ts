@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { MessagePort } from "node:worker_threads";
 import { EncodingError, ProcessError } from "../errors.ts";
 import { getLogState } from "../_log.ts";
 import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
@@ -98,6 +99,8 @@ export interface InternalOptions {
     token: number,
     buffers: SharedArrayBuffer[],
   ) => unknown[];
+  /** What a thread is to get shared buffers through: see `buffer_port.ts`. */
+  readonly port?: MessagePort | undefined;
   /** Modules to load before the arguments are read: classes in them come from there. */
   readonly preload?: readonly string[];
   /** What the exit of the child means to its owner. */
@@ -528,6 +531,7 @@ export class Process<A extends unknown[] = unknown[]> {
         name: this.#name,
         daemon: this.#daemon,
         buffers,
+        port: this.#internal.port,
       };
       const launched = launcherFor(method).launch(request);
       // So that it is known even if it or this process dies before it says so.

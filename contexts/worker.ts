@@ -18,6 +18,7 @@
  *
  * @module
  */
+import type { MessagePort } from "node:worker_threads";
 import { builtin } from "./_node.ts";
 import { existingArena, S_PID } from "../memory/mod.ts";
 import type { ArenaHandle } from "../memory/mod.ts";
@@ -53,6 +54,8 @@ export interface ThreadData {
   readonly memoryLimitMb: number;
   /** Shared buffers that its arguments refer to. */
   readonly buffers: readonly SharedArrayBuffer[];
+  /** What it gets further ones through, if anything. */
+  readonly port: MessagePort | undefined;
 }
 
 /** See the module. */
@@ -74,12 +77,14 @@ function launch(request: LaunchRequest): Launched {
     processes,
     memoryLimitMb,
     buffers: request.buffers,
+    port: request.port,
   };
   const { Worker } = builtin("node:worker_threads");
   try {
     const thread = new Worker(threadEntry(CHILD_MODULE), {
       name: request.name,
       workerData: data,
+      transferList: request.port ? [request.port] : [],
       resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
     });
     return new ChildThread(thread, request, processes?.token);

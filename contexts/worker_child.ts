@@ -25,6 +25,7 @@ export async function main(): Promise<void> {
   const arena = adoptFrom(data.handle);
   if (data.processes) adoptFrom(data.processes);
   current.buffers = data.buffers;
+  current.port = data.port;
 
   // Holding a lock lets terminate() interrupt this thread: see worker.ts.
   const release = holdLifeLock(arena.me);

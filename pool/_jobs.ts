@@ -15,7 +15,7 @@ import {
   refuse,
 } from "./async_result.ts";
 import { unpacked } from "./_failures.ts";
-import { handlesIn } from "./_handles.ts";
+import { carriedBy, giveBack } from "./_carried.ts";
 import {
   CALL,
   EACH,
@@ -279,7 +279,7 @@ export function mapJob<R>(
 
 /** Frees arguments that nobody will be sent. */
 function drop(body: Body): void {
-  handlesIn(body)?.forEach((takeBack) => takeBack());
+  giveBack(carriedBy(body));
   if (!(body instanceof Uint8Array)) body.free();
 }
 

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { BufferPort } from "../contexts/buffer_port.ts";
 import { whenStill } from "../contexts/graves.ts";
 import { INTERNAL, Process } from "../contexts/process.ts";
 import { log } from "../_log.ts";
@@ -36,6 +37,7 @@ import {
   framed,
   HEAD_BYTES,
   sequenceOf,
+  SHARED,
   unframe,
 } from "./_protocol.ts";
 import type { Parcel } from "./_parcel.ts";
@@ -109,6 +111,8 @@ export class PoolWorker {
   readonly #arena: Arena;
   readonly #awaited: Set<PoolWorker>;
   readonly #channel: Channel;
+  /** What shared buffers go through to a thread and back. */
+  readonly #buffers: BufferPort | undefined;
   readonly #knownFunctions = new Set<number>();
   /** Arguments of tasks it has been stopped in. */
   readonly #parcels: Parcel[] = [];
@@ -151,10 +155,13 @@ export class PoolWorker {
     const offset = arena.heap.allocate(CHANNEL_BYTES);
     this.#channel = new Channel(arena, offset, answersKey, arena.me, false);
     this.#channel.prime();
+    const [here, there] = arena.kind === "worker" ? BufferPort.pair() : [];
+    this.#buffers = here;
     const Bound = bindTo(Process, arena.kind);
     const internal = {
       [INTERNAL]: {
         ignoreInterrupt: true,
+        port: there,
         onEnd: () => owner.ended(this),
         argsFor: (token: number, buffers: SharedArrayBuffer[]) => {
           this.#channel.orders.taker = token;
@@ -289,16 +296,24 @@ export class PoolWorker {
     reference: (fn: number) => Uint8Array,
   ): void {
     const { orders, definitions } = this.#channel;
-    const { sequence, work, parcel } = task;
+    const { sequence, work, parcel, buffers } = task;
     const { fn } = work;
     if (!this.#knownFunctions.has(fn)) {
       definitions.tryPut(framed(DEFINE, 0, fn, 0, reference(fn)));
       this.#knownFunctions.add(fn);
     }
-    const kind = parcel ? work.kind | APART : work.kind;
+    let { kind } = work;
+    if (parcel) kind |= APART;
+    if (buffers) {
+      kind |= SHARED;
+      this.#buffers!.post(sequence, buffers);
+    }
     task.byteLength = parcel ? parcel.byteLength : body.byteLength;
     try {
       orders.tryPut(framed(kind, sequence, fn, task.index, body));
+    } catch (error) {
+      if (buffers) this.#buffers!.recall(sequence);
+      throw error;
     } finally {
       unframe();
     }
@@ -349,6 +364,13 @@ export class PoolWorker {
     return !this.#isFreed && this.#channel.answers.tryTake(read) === true;
   }
 
+  /** The shared buffers that came with the answer to a task. */
+  takeBuffers(
+    sequence: number,
+  ): readonly SharedArrayBuffer[] | undefined {
+    return this.#buffers?.take(sequence);
+  }
+
   /**
    * Takes back the oldest task that it has not taken yet.
    *
@@ -369,6 +391,7 @@ export class PoolWorker {
     while (this.#channel.orders.tryTake(read)) {
       if (!task) continue;
       this.forget(task);
+      if (task.buffers) this.#buffers!.recall(task.sequence);
       this.#tasksLeft++;
       return task;
     }
@@ -492,6 +515,7 @@ export class PoolWorker {
     this.#awaited.delete(this);
     clearTimeout(this.watch?.timer);
     clearTimeout(this.#endTimer);
+    this.#buffers?.close();
     const giveBack = () => {
       for (const parcel of this.#parcels) parcel.free();
       this.#channel.free();

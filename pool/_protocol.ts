@@ -66,6 +66,11 @@ export const EXIT = 7;
  * `_parcel.ts`.
  */
 export const APART = 0x100;
+/**
+ * Added to an order or an answer that refers to shared buffers, which have come
+ * through the port: see `contexts/buffer_port.ts`. Only between threads.
+ */
+export const SHARED = 0x200;
 
 // The first word of an answer.
 /** The worker takes orders now. */

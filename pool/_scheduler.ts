@@ -41,7 +41,7 @@ import { fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
 import { unpacked } from "./_failures.ts";
-import { handlesIn, noteHandles } from "./_handles.ts";
+import { carriedBy, giveBack, noteCarried } from "./_carried.ts";
 import { OpenJobs } from "./_open_jobs.ts";
 import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
@@ -56,6 +56,7 @@ import {
   LONGEST_BODY,
   READY,
   sequenceOf,
+  SHARED,
 } from "./_protocol.ts";
 import type { Thrown } from "./_protocol.ts";
 import type { PoolStatistics } from "./statistics.ts";
@@ -325,12 +326,12 @@ export class Scheduler {
    * @throws {EncodingError} If it cannot be sent.
    */
   message(value: unknown, root: string): Message {
-    const message = toMessage(value, this.#target, root);
+    const message = toMessage(value, this.#target, root, true);
     if (message.byteLength <= LONGEST_BODY) {
-      noteHandles(message, message.takeBacks);
+      noteCarried(message, message);
       return message;
     }
-    message.takeBacks?.forEach((takeBack) => takeBack());
+    giveBack(message);
     throw new EncodingError(
       `Cannot send ${message.byteLength} bytes to a worker as the limit is ${LONGEST_BODY}: send it in pieces, or use SharedMemory`,
       { path: root },
@@ -350,7 +351,7 @@ export class Scheduler {
     const body = message.byteLength > PARCEL_BYTES
       ? new Parcel(this.#arena, message)
       : gathered(message);
-    noteHandles(body, handlesIn(message));
+    noteCarried(body, carriedBy(message));
     return body;
   }
 
@@ -386,7 +387,7 @@ export class Scheduler {
       job,
     );
     if (encodeAgain) task.allowRetries(work.settings.retries, encodeAgain);
-    task.handles = handlesIn(body);
+    task.carried = carriedBy(body);
     this.#count.submitted++;
     if (this.#outstanding++ === 0) this.#held = this.#owner?.deref();
     if (!job.isQuiet) this.#loud++;
@@ -861,14 +862,19 @@ export class Scheduler {
   #misfortune: unknown;
 
   #readAnswer = (message: Uint8Array): true => {
-    const kind = this.#answerKind = kindOf(message);
-    const task = this.#answering!.tasks.get(sequenceOf(message));
+    const worker = this.#answering!;
+    const sequence = sequenceOf(message);
+    const kind = this.#answerKind = kindOf(message) & ~SHARED;
+    const task = worker.tasks.get(sequence);
     this.#answered = task;
     this.#arrival = undefined;
+    const buffers = kindOf(message) & SHARED
+      ? worker.takeBuffers(sequence)
+      : undefined;
     const isWanted = kind === INITIALIZER_FAILED || (task && !task.isAbandoned);
     if (!isWanted) return true;
     try {
-      this.#arrival = fromMessage(message, undefined, HEAD_BYTES);
+      this.#arrival = fromMessage(message, buffers, HEAD_BYTES);
     } catch (error) {
       this.#misfortune = error;
     }

@@ -17,8 +17,8 @@
  * @module
  */
 import type { Message } from "../memory/mod.ts";
-import { handlesIn } from "./_handles.ts";
-import type { TakeBacks } from "./_handles.ts";
+import { carriedBy, giveBack } from "./_carried.ts";
+import type { Carried } from "./_carried.ts";
 import { Parcel } from "./_parcel.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
 import { Shelf } from "./_shelf.ts";
@@ -68,7 +68,7 @@ const shelf = new Shelf();
 /** What only few tasks have. */
 class Extras {
   parcel: Parcel | undefined;
-  handles: TakeBacks | undefined;
+  carried: Carried | undefined;
   encodeAgain: (() => Body) | undefined;
   retriesLeft = 0;
   graceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -129,9 +129,14 @@ export class Task {
     return this.#extras?.parcel;
   }
 
-  /** What takes back the handles in its arguments, if there are any. */
-  set handles(takeBacks: TakeBacks | undefined) {
-    if (takeBacks || this.#extras) this.#some.handles = takeBacks;
+  /** What its arguments carry besides their bytes, if anything. */
+  set carried(carried: Carried | undefined) {
+    if (carried || this.#extras) this.#some.carried = carried;
+  }
+
+  /** The shared buffers that its arguments refer to, if there are any. */
+  get buffers(): readonly SharedArrayBuffer[] | undefined {
+    return this.#extras?.carried?.buffers;
   }
 
   /** Stops its worker if it does not end after it was given up. */
@@ -169,7 +174,7 @@ export class Task {
     this.dropParcel();
     const body = extras.encodeAgain();
     this.keep(body);
-    this.handles = handlesIn(body);
+    this.carried = carriedBy(body);
     return true;
   }
 
@@ -227,8 +232,8 @@ export class Task {
   giveBack(): void {
     this.#bytes = undefined;
     if (!this.#extras) return;
-    this.#extras.handles?.forEach((takeBack) => takeBack());
-    this.#extras.handles = undefined;
+    giveBack(this.#extras.carried);
+    this.#extras.carried = undefined;
   }
 
   /** Frees what lies apart; no worker may be reading it. */

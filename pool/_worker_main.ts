@@ -20,14 +20,16 @@
  * @module
  */
 import { log } from "../_log.ts";
+import { parentBufferPort } from "../contexts/buffer_port.ts";
 import { current } from "../contexts/current.ts";
 import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
-import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
+import type { Arena, MemoryKind } from "../memory/mod.ts";
 import { isUnknownKind } from "../codec/handles.ts";
 import { toMessage } from "../primitives/to_wire.ts";
+import type { Sent } from "../primitives/to_wire.ts";
 import { arrived, fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { callWithAll, callWithItem } from "./_calls.ts";
@@ -60,11 +62,15 @@ import {
   LOADING,
   READY,
   sequenceOf,
+  SHARED,
   unframe,
   VALUE,
 } from "./_protocol.ts";
 import type { ChunkResults, Thrown } from "./_protocol.ts";
 import { beginTask, endTask, enterPool } from "./current_task.ts";
+
+/** Shared buffers that a message refers to by their places. */
+type Buffers = readonly SharedArrayBuffer[];
 
 /**
  * What a worker is told of how it is to begin and to end. The arguments are apart:
@@ -193,6 +199,8 @@ class PoolWorkerMain {
   readonly #channel: Channel;
   readonly #control: Int32Array;
   readonly #target: { readonly kind: MemoryKind };
+  /** What shared buffers come through, and go. */
+  readonly #port = parentBufferPort();
   readonly #functions = new Map<number, Callable | FunctionReference>();
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   #memoryLookedMs = 0;
@@ -209,6 +217,8 @@ class PoolWorkerMain {
   #fn = 0;
   #index = 0;
   #body: Uint8Array = this.#scratch;
+  /** Whether it refers to shared buffers. */
+  #isShared = false;
   #served = 0;
 
   constructor(arena: Arena, channel: Channel) {
@@ -306,6 +316,7 @@ class PoolWorkerMain {
   }
 
   async #sleepForOrder(): Promise<void> {
+    this.#port?.read(); // what was recalled need not be kept until the next order
     await this.#arena.waiting.wait(
       [this.#channel.orders.itemsKey],
       () => this.#take() || NOT_YET,
@@ -323,7 +334,8 @@ class PoolWorkerMain {
     Atomics.store(this.#control, C_ITEM, LOADING);
     Atomics.store(this.#control, C_RUNNING, this.#sequence);
     const kind = kindOf(message);
-    this.#kind = kind & ~APART;
+    this.#kind = kind & ~(APART | SHARED);
+    this.#isShared = (kind & SHARED) !== 0;
     this.#fn = functionOf(message);
     this.#index = indexOf(message);
     const { byteLength } = message;
@@ -343,14 +355,17 @@ class PoolWorkerMain {
   #run(begunMs: number): Promise<void> | undefined {
     const body = this.#body;
     this.#body = this.#scratch; // a big one need not be kept
+    const buffers = this.#isShared
+      ? this.#port?.take(this.#sequence)
+      : undefined;
     const fn = this.#functions.get(this.#fn);
     // The classes of its arguments may come from its module: that comes first.
-    if (typeof fn !== "function") return this.#runWhenLoaded(body);
+    if (typeof fn !== "function") return this.#runWhenLoaded(body, buffers);
     let arrival: Arrival;
     try {
-      arrival = fromMessage(body);
+      arrival = fromMessage(body, buffers);
     } catch (error) {
-      if (isUnknownKind(error)) return this.#runWhenLoaded(body);
+      if (isUnknownKind(error)) return this.#runWhenLoaded(body, buffers);
       this.answerThrown(FAILURE, this.#sequence, error);
       return undefined;
     }
@@ -358,12 +373,15 @@ class PoolWorkerMain {
     return this.#runNow(fn, arrival.value as unknown[], begunMs);
   }
 
-  async #runWhenLoaded(body: Uint8Array): Promise<void> {
+  async #runWhenLoaded(
+    body: Uint8Array,
+    buffers: Buffers | undefined,
+  ): Promise<void> {
     let fn: Callable;
     let args: unknown[];
     try {
       fn = await this.#load(this.#fn);
-      args = await arrived(body) as unknown[];
+      args = await arrived(body, buffers) as unknown[];
     } catch (error) {
       this.answerThrown(FAILURE, this.#sequence, error);
       return;
@@ -559,7 +577,7 @@ class PoolWorkerMain {
 
   #answerValue(value: unknown): void {
     try {
-      this.#put(VALUE, toMessage(value, this.#target, "result"));
+      this.#put(VALUE, toMessage(value, this.#target, "result", true));
     } catch (reason) {
       this.answerThrown(FAILURE, this.#sequence, unsendable(value, reason));
     }
@@ -574,7 +592,7 @@ class PoolWorkerMain {
     }
     for (const [i, value] of results.values.entries()) {
       try {
-        toMessage(value, this.#target, "result");
+        toMessage(value, this.#target, "result", true);
       } catch (reason) {
         const error = unsendable(value, reason);
         results.failAt(i, packed(error, this.#arena.kind));
@@ -590,11 +608,15 @@ class PoolWorkerMain {
   }
 
   #putChunk(results: Results): void {
-    this.#put(CHUNK, toMessage(results.asSent, this.#target, "result"));
+    this.#put(CHUNK, toMessage(results.asSent, this.#target, "result", true));
   }
 
-  #put(kind: number, body: Message): void {
+  #put(kind: number, body: Sent): void {
     if (this.#isGone) return;
+    if (body.buffers) {
+      kind |= SHARED;
+      this.#port!.post(this.#sequence, body.buffers);
+    }
     this.#channel.answers.tryPut(framed(kind, this.#sequence, 0, 0, body));
     if (body.parts.length > 1) unframe();
   }

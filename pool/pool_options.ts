@@ -35,8 +35,7 @@ export interface PoolOptions<I extends unknown[] = []> {
   /** Called first in each worker. If it fails, so does the pool. */
   initializer?: ((...args: I) => unknown) | undefined;
   /**
-   * With these arguments. Among them, and only here, threads can be given a
-   * `SharedArrayBuffer`.
+   * With these arguments.
    *
    * @default {[]}
    */

@@ -25,8 +25,10 @@ export class Sent implements Message, Outgoing, EncodeOptions {
   readonly target: Target;
   /** What takes back the handles in it, if there are any and it is not sent. */
   takeBacks: (() => void)[] | undefined;
+  /** The shared buffers that it refers to by their places here, if any can travel. */
+  buffers: SharedArrayBuffer[] | undefined;
   #value: unknown;
-  readonly #buffers: SharedArrayBuffer[] | undefined;
+  readonly #mayShare: boolean;
   #encoded: Message | undefined;
 
   /** See {@linkcode toMessage}. */
@@ -34,12 +36,13 @@ export class Sent implements Message, Outgoing, EncodeOptions {
     value: unknown,
     target: Target,
     root: string,
-    buffers: SharedArrayBuffer[] | undefined,
+    buffers: SharedArrayBuffer[] | boolean,
   ) {
     this.#value = value;
     this.target = target;
     this.root = root;
-    this.#buffers = buffers;
+    this.#mayShare = buffers !== false && target.kind !== "spawn";
+    this.buffers = typeof buffers === "boolean" ? undefined : buffers;
   }
 
   /** Sum of the lengths. */
@@ -68,10 +71,8 @@ export class Sent implements Message, Outgoing, EncodeOptions {
 
   /** For the codec. */
   encodeSharedBuffer(buffer: SharedArrayBuffer, path: string): number {
-    const buffers = this.#buffers;
-    if (!buffers || this.target.kind === "spawn") {
-      refuseBuffer(this.target, path);
-    }
+    if (!this.#mayShare) refuseBuffer(this.target, path);
+    const buffers = this.buffers ??= [];
     const known = buffers.indexOf(buffer);
     return known < 0 ? buffers.push(buffer) - 1 : known;
   }
@@ -85,24 +86,25 @@ const encodeSent = (message: Sent): void => message.encode();
  * @param value What to send.
  * @param target For whom.
  * @param root What to call the value in an error.
- * @param buffers Is filled with shared buffers that the message refers to by their
- * places here. Without it, or for a process, none can travel.
+ * @param buffers Is filled with the shared buffers that the message refers to; `true`
+ * if it is to make a list of its own when there are any. Neither, or for a process:
+ * none can travel.
  * @throws {EncodingError} If it cannot travel, naming the part that cannot.
  */
 export function toMessage(
   value: unknown,
   target: Target,
   root: string,
-  buffers?: SharedArrayBuffer[],
+  buffers: SharedArrayBuffer[] | boolean = false,
 ): Sent {
   return sending(new Sent(value, target, root, buffers), encodeSent);
 }
 
-/** Only the system hands such a buffer over, and only to a thread that starts. */
+/** Only the system hands such a buffer over, to a thread that is known. */
 function refuseBuffer({ kind }: Target, path: string): never {
   const reason = kind === "spawn"
     ? "its memory cannot be shared with a process: use SharedMemory or RawArray"
-    : "a thread can get it only as it starts, in `args` or `initArgs`: give it there, or use SharedMemory or RawArray";
+    : "only the arguments of a thread, and those and the results of a pool's tasks, can have one: give it there, or use SharedMemory or RawArray";
   throw new EncodingError(
     `Cannot send a SharedArrayBuffer as ${reason}: "${path}"`,
     { path },

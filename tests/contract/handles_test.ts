@@ -10,13 +10,17 @@ import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { waitFor } from "../fixtures/pool_targets.ts";
 import {
+  addOrExit,
   addTo,
+  addToAll,
   addUnder,
   answerTwice,
   ignore,
   keep,
   keepTotal,
+  makeShared,
   makeUnder,
+  throwShared,
 } from "../fixtures/plain.ts";
 import { Elsewhere } from "../fixtures/elsewhere.ts";
 import "../../mod.ts";
@@ -186,32 +190,118 @@ contract(
 );
 
 contract(
+  "SharedArrayBuffer crosses to a thread with each task, and back with its result",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    const words = new Int32Array(new SharedArrayBuffer(24), 8, 3);
+    const back = await pool.apply(addToAll, [{ words, amount: 1 }]);
+    assertEquals([back.byteOffset, back.length, back[2]], [8, 3, 1]);
+    back[0]! += 10; // it is the same memory
+    assertEquals([...words], [11, 1, 1]);
+
+    // In chunks, one by one, as lists of arguments, beside much else.
+    const additions = Array.from({ length: 20 }, () => ({ words, amount: 1 }));
+    await pool.map(addToAll, additions, { chunkSize: 3 });
+    for await (const same of pool.imapUnordered(addToAll, additions)) {
+      assertEquals(same.length, 3);
+    }
+    await pool.starmap(addTo, [[100, words], [100, words]]);
+    const much = { words, amount: 1000, more: new Uint8Array(1 << 20) };
+    await Promise.all([1, 2, 3].map(() => pool.apply(addToAll, [much])));
+    assertEquals([...words], [3251, 3041, 3041]);
+
+    // Made by a worker.
+    const made = await pool.map(makeShared, [1, 2, 3], 2);
+    assertEquals(made.map(([number]) => number), [1, 2, 3]);
+    await pool.map(addToAll, made.map((words) => ({ words, amount: 1 })));
+    assertEquals(made.map(([number]) => number), [2, 3, 4]);
+  },
+  { methods: ["worker"] },
+);
+
+contract(
+  "SharedArrayBuffer goes to whichever worker runs the task in the end",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    await pool.ready;
+    const words = new Int32Array(new SharedArrayBuffer(8));
+    const [here, go] = [SharedGate.in(ctx), SharedGate.in(ctx)];
+    const long = pool.apply(waitFor, [here, go]);
+    await here.reaches(1, "a worker is busy");
+    // Some of them lie behind the long one, until the other worker has time.
+    const tasks = Array.from(
+      { length: 60 },
+      () => pool.applyAsync(addTo, [1, words]),
+    );
+    for (const task of tasks.slice(40)) task.cancel();
+    await Promise.all(tasks.slice(0, 40));
+    go.arrive();
+    await long;
+    // Those that were cancelled may have begun, but not those that were not given.
+    await pool.apply(addTo, [1000, words]);
+    const sum = words[0]!;
+    assertEquals(sum >= 1040 && sum < 1060, true, `the sum is ${sum}`);
+
+    // Its worker dies: it is handed over once more.
+    await pool.apply(addOrExit, [words], { retries: 1 });
+    assertEquals([words[0]! - sum, words[1]], [1, 1]);
+  },
+  { methods: ["worker"] },
+);
+
+contract(
+  "SharedArrayBuffer on an error is lost, and the error is not",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const words = new Int32Array(new SharedArrayBuffer(8));
+    const error = await assertRejects(() => pool.apply(throwShared, [words]));
+    assertMatch(String(error), /It carries something/);
+  },
+  { methods: ["worker"] },
+);
+
+contract(
   "SharedArrayBuffer is refused where it cannot cross",
   async (ctx) => {
     const words = new Int32Array(new SharedArrayBuffer(4));
+    const isThread = ctx.getStartMethod() === "worker";
     using queue = new ctx.Queue<unknown>();
+    const [reader, writer] = ctx.Pipe<unknown>();
     await using pool = new ctx.Pool(1);
-    const where = ctx.getStartMethod() === "spawn"
-      ? /process: use SharedMemory or RawArray: "/
-      : /as it starts, in `args` or `initArgs`.*: "/;
-    for (
-      const [send, path] of [
-        [() => queue.put({ words }), "item.words"],
+    const child = new ctx.Process({ target: addTo, args: [1, words] });
+    const ways: [send: () => unknown, path: string][] = [
+      [() => queue.put({ words }), "item.words"],
+      [() => writer.send([words]), "value[0]"],
+    ];
+    if (!isThread) {
+      ways.push(
         [() => pool.apply(addTo, [1, words]), "args[1]"],
-      ] as const
-    ) {
+        [() => pool.map(addToAll, [{ words, amount: 1 }]), "items[0].words"],
+        [() => child.start(), "args[1]"],
+      );
+    }
+    const why = isThread
+      ? /those and the results of a pool's tasks.*: "/
+      : /process: use SharedMemory or RawArray: "/;
+    for (const [send, path] of ways) {
       const error = await assertRejects(
         async () => await send(),
         EncodingError,
       );
-      assertMatch(error.message, where);
+      assertMatch(error.message, why);
       assertEquals(error.path, path);
     }
-    if (ctx.getStartMethod() === "worker") return;
-    const child = new ctx.Process({ target: addTo, args: [1, words] });
-    const error = assertThrows(() => child.start(), EncodingError);
-    assertMatch(error.message, where);
-    assertEquals(error.path, "args[1]");
+    reader.close();
+    writer.close();
+    if (isThread) return;
+    const error = await assertRejects(
+      () => pool.apply(makeShared, [1]),
+      EncodingError,
+    );
+    assertMatch(
+      error.message,
+      /process: use SharedMemory or RawArray: "result/,
+    );
   },
 );
 
