@@ -295,7 +295,7 @@ export function rowsFor(rivals: Installed): Row[] {
     },
     {
       name: "cpu",
-      title: "CPU-bound map, 2 workers, against one core",
+      title: "CPU-bound map, 2 workers against 1",
       unit: "times as fast",
       ...more,
       rounds: 7,
