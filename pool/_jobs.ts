@@ -7,6 +7,7 @@
  * @module
  */
 import { PoolTerminatedError } from "../errors.ts";
+import type { Message } from "../memory/mod.ts";
 import {
   AsyncResult,
   Deferred,
@@ -15,6 +16,7 @@ import {
   refuse,
 } from "./async_result.ts";
 import { unpacked } from "./_failures.ts";
+import { Parcel } from "./_parcel.ts";
 import { carriedBy, giveBack } from "./_carried.ts";
 import {
   CALL,
@@ -168,12 +170,14 @@ function submitCall(
   args: readonly unknown[],
   job: Job,
 ): Task {
+  const body = scheduler.message(args, "args");
+  checkStillRunning(scheduler, [body]);
   return scheduler.submit(
     work,
     0,
     0,
     job,
-    scheduler.message(args, "args"),
+    body,
     work.settings.retries > 0
       ? () => scheduler.encode(args, "args")
       : undefined,
@@ -257,6 +261,7 @@ export function mapJob<R>(
     bodies.forEach(drop);
     throw error;
   }
+  checkStillRunning(scheduler, bodies);
   const job = new MapJob<R>(scheduler, options, items.length, bodies.length);
   for (const [i, body] of bodies.entries()) {
     if (job.result.ready()) { // its signal was aborted
@@ -277,10 +282,27 @@ export function mapJob<R>(
   return job.result;
 }
 
-/** Frees arguments that nobody will be sent. */
-function drop(body: Body): void {
+/** To encode runs code of the user's, which may have ended the pool. */
+function checkStillRunning(
+  scheduler: Scheduler,
+  bodies: readonly (Body | Message)[],
+): void {
+  try {
+    scheduler.checkRunning();
+  } catch (error) {
+    bodies.forEach(drop);
+    throw error;
+  }
+}
+
+/**
+ * Frees arguments that nobody will be sent.
+ *
+ * @param body The arguments, encoded.
+ */
+export function drop(body: Body | Message): void {
   giveBack(carriedBy(body));
-  if (!(body instanceof Uint8Array)) body.free();
+  if (body instanceof Parcel) body.free();
 }
 
 /**

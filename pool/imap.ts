@@ -12,7 +12,7 @@
 import { PoolTerminatedError, TimeoutError } from "../errors.ts";
 import { checkedTimeout } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { encodeChunk, spread } from "./_jobs.ts";
+import { drop, encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import type { OpenJob } from "./_open_jobs.ts";
 import { EACH, EACH_FAIL_FAST } from "./_protocol.ts";
@@ -335,12 +335,15 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     const encode = () => encodeChunk(this.#scheduler, chunk, index);
     this.#pulled += count;
     try {
+      const body = encode();
+      // To encode runs code of the user's, which may have ended this.
+      if (this.#isClosed) return drop(body);
       const task = this.#scheduler.submit(
         this.#work,
         index,
         count,
         this.#inside,
-        encode(),
+        body,
         this.#work.settings.retries > 0 ? encode : undefined,
       );
       this.#tasks.add(task);

@@ -15,13 +15,14 @@ import {
 import {
   EncodingError,
   PoolTerminatedError,
+  ProcessError,
   RemoteError,
   TimeoutError,
   WorkerLostError,
 } from "../../errors.ts";
 import { setSink } from "../../_log.ts";
 import "../../mod.ts";
-import type { Progress } from "../../pool/mod.ts";
+import type { Pool, Progress } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
@@ -665,5 +666,51 @@ contract(
       await assertRejects(() => Promise.resolve(result), PoolTerminatedError);
     }
     // The harness counts the blocks of shared memory.
+  },
+);
+
+contract(
+  "Pool that is ended while work is being encoded refuses that work",
+  async (ctx) => {
+    const big = new Uint8Array(1 << 20);
+    for (const end of ["close", "terminate"] as const) {
+      const ways: ((pool: Pool, item: unknown) => Promise<unknown>)[] = [
+        (pool, item) => pool.apply(work.identity, [item]),
+        async (pool, item) => await pool.applyAsync(work.identity, [item]),
+        (pool, item) => pool.map(work.identity, [big, item], 1),
+        (pool, item) => pool.starmap(work.identity, [[big], [item]]),
+        (pool, item) => pool.apply(work.identity, [[big, item]]),
+      ];
+      for (const submit of ways) {
+        const pool = new ctx.Pool(1);
+        const item = {
+          lock: new ctx.Lock(),
+          get last() {
+            void pool[end]();
+            return 1;
+          },
+        };
+        const error = await assertRejects(
+          () => submit(pool, item),
+          ProcessError,
+        );
+        assertEquals(error.message, "Pool not running");
+        await pool.terminate();
+      }
+      // An iterator may go on submitting when its pool is closed.
+      const pool = new ctx.Pool(1);
+      const results = pool.imap(work.identity, [{
+        get last() {
+          void pool[end]();
+          return 1;
+        },
+      }]);
+      if (end === "close") {
+        assertEquals(await Array.fromAsync(results), [{ last: 1 }]);
+      } else {
+        await assertRejects(() => results.next(), PoolTerminatedError);
+      }
+      await pool.join();
+    }
   },
 );
