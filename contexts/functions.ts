@@ -193,6 +193,8 @@ export function restore(
     Object.setPrototypeOf(standIn, fn);
     standIn.prototype = fn.prototype;
   });
+  // Whoever waits for it is told, and whoever calls it; but perhaps nobody does.
+  loading.catch(() => {});
   const standIn = function (this: unknown, ...args: unknown[]): unknown {
     if (!target) return loading.then(() => target!.apply(this, args));
     return new.target

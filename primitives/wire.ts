@@ -72,11 +72,11 @@ class Decoding implements Arrival, MessageOptions {
   decodeFunction(reference: unknown): AnyFunction {
     if (!carrier) throw new EncodingError("Cannot receive a function");
     const { fn, loading } = carrier.restore(reference);
-    if (loading) {
-      this.loading = this.loading
-        ? Promise.all([this.loading, loading])
-        : loading;
-    }
+    if (!loading) return fn;
+    if (this.loading) {
+      this.loading = Promise.all([this.loading, loading]);
+      this.loading.catch(() => {}); // see `restore()`: nobody may wait for it
+    } else this.loading = loading;
     return fn;
   }
 

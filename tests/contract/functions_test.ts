@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { activeChildren, register } from "../../contexts/mod.ts";
 import type { Context } from "../../contexts/mod.ts";
 import { EncodingError } from "../../errors.ts";
@@ -7,6 +13,7 @@ import { contract, once } from "../_support/contract.ts";
 import { Mailbox } from "../_support/meeting.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 import * as barrel from "../fixtures/barrel.ts";
+import { putUnreachable } from "../fixtures/carriers.ts";
 import byDefault, {
   arrow,
   asynchronous,
@@ -68,6 +75,26 @@ function refusal(ctx: Context, target: Target, ...args: unknown[]): string {
   assertEquals(activeChildren(), []);
   return error.message;
 }
+
+contract(
+  "Queue hands out a function whose module fails to load, and the call tells",
+  async (ctx) => {
+    const queue = new ctx.Queue<unknown>();
+    const child = new ctx.Process({ target: putUnreachable, args: [queue, 4] });
+    child.start();
+    await child.join();
+    assertEquals(child.exitCode, 0);
+    // Whoever waits is told at once, whoever does not when it is called. Nobody else
+    // is: an error that nobody handles would end the program.
+    const wanted = "It is for children only";
+    await assertRejects(() => queue.get(), Error, wanted);
+    const [first] = queue.getNowait() as [() => Promise<void>];
+    await assertRejects(() => first(), Error, wanted);
+    assertEquals(typeof queue.getSync(), "function");
+    await assertRejects(() => queue.get(), Error, wanted);
+    queue.close();
+  },
+);
 
 contract("Process.start() refuses a function that is not exported", (ctx) => {
   const message = refusal(ctx, inside.hidden as Target);
