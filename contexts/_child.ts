@@ -68,14 +68,15 @@ export async function live(arena: Arena, host: Host): Promise<void> {
   };
   for (const type of ["error", "unhandledrejection"] as const) {
     globalThis.addEventListener(type, (event) => {
-      event.preventDefault();
-      fail(
-        event instanceof PromiseRejectionEvent
-          ? event.reason
-          : (event as ErrorEvent).error ?? (event as ErrorEvent).message,
-      );
-      log.info("process exiting with exitcode 1");
-      host.exit(1);
+      whenUnhandled(event, () => {
+        fail(
+          event instanceof PromiseRejectionEvent
+            ? event.reason
+            : (event as ErrorEvent).error ?? (event as ErrorEvent).message,
+        );
+        log.info("process exiting with exitcode 1");
+        host.exit(1);
+      });
     });
   }
   try {
@@ -156,6 +157,22 @@ async function run({ birth, readArgs }: Read): Promise<void> {
     log.info("child process calling self.run()");
     await target?.(...(value as unknown[]));
   }
+}
+
+/**
+ * Does something about an error if no listener of the user's does, who says so by
+ * `preventDefault()`, as in any program. They hear of it after this.
+ */
+function whenUnhandled(event: Event, act: () => void): void {
+  let isHandled = false;
+  event.preventDefault(); // or this child would end before they have been heard
+  Object.defineProperties(event, {
+    preventDefault: { value: () => void (isHandled = true) },
+    defaultPrevented: { get: () => isHandled },
+  });
+  queueMicrotask(() => {
+    if (!isHandled) act();
+  });
 }
 
 /** Writes what went wrong to stderr, in one piece. */

@@ -34,6 +34,7 @@ import {
   startMourner,
   startOrphan,
   stay,
+  survive,
 } from "../fixtures/targets.ts";
 
 /** How many children run side by side. */
@@ -198,6 +199,28 @@ contract(
     assertMatch(end.stderr, /^Process P:\nRangeError: division by zero\n/);
     assertMatch(end.stderr, /at divide \(file:\/\/.*\/divide\.ts:4:\d+\)/);
     assertMatch(end.stderr, /cause.*a test/s);
+  },
+);
+
+contract(
+  "Process goes on after an error that a listener of its own deals with",
+  async (ctx) => {
+    for (const ofNode of [false, true]) {
+      for (const kind of ["error", "unhandledrejection"] as const) {
+        const mailbox = Mailbox.in<string>(ctx);
+        const process = new ctx.Process({
+          target: survive,
+          args: [mailbox, kind, ofNode],
+        });
+        process.start();
+        await process.join();
+        assertMatch(
+          mailbox.drain().join(),
+          ofNode ? /it failed$/ : /^(Range)?Error: it failed true$/,
+        );
+        assertEquals(process.exitCode, 0);
+      }
+    }
   },
 );
 
