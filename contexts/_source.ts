@@ -19,6 +19,8 @@ export interface ModuleText {
   readonly exports: ReadonlyMap<string, string>;
   /** What it imports from, as written. */
   readonly imports: readonly string[];
+  /** Where it has a name from, as written, by the name it has there. */
+  readonly sources: readonly (readonly [name: string, from: string])[];
 }
 
 const EXPORTED_FUNCTION =
@@ -34,6 +36,9 @@ const EXPORTED_DEFAULT =
   /\bexport\s+default\s+(?!async\b|function\b|class\b)([\w$]+)/g;
 const IMPORTED =
   /\b(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/g;
+/** What is got or handed on by its name; `import type` gives nothing to be sent. */
+const NAMED_FROM =
+  /\b(?:import|export)\s*(?:[\w$]+\s*,\s*)?\{([^}]*)\}\s*from\s*["']([^"'\n]+)["']/g;
 /** A name being declared in a binding: before a type, a value or the next one. */
 const BOUND_NAME = /(?:^|[,{[])\s*([\w$]+)\s*(?=[:=,}\]]|$)/g;
 /** The left side of `const { a, b: [c] } = …`. */
@@ -72,7 +77,12 @@ export function readModuleText(text: string): ModuleText {
     }
   }
   const imports = [...text.matchAll(IMPORTED)].map(([, from]) => from!);
-  return { text, exports, imports };
+  const sources = [...text.matchAll(NAMED_FROM)].flatMap(([, list, from]) =>
+    list!.split(",").map((item) =>
+      [item.trim().split(/\s+as\s+/)[0]!, from!] as const
+    )
+  );
+  return { text, exports, imports, sources };
 }
 
 /** Names, numbers and strings, comments apart. */
@@ -142,7 +152,7 @@ function leftSides(declared: string): string {
  * text of `deno eval` is in no file.
  */
 export function readModule(url: string): ModuleText | null | undefined {
-  if (IN_NO_FILE.test(url)) return null;
+  if (isInNoFile(url)) return null;
   if (!url.startsWith("file:")) return undefined;
   try {
     const path = new URL(url);
@@ -156,6 +166,11 @@ export function readModule(url: string): ModuleText | null | undefined {
 
 /** What Deno calls the text it was given by `eval`, on stdin or in the REPL. */
 const IN_NO_FILE = /\/\$deno\$(?:eval|stdin|repl)\.\w+$/;
+
+/** Whether the text of a module is in no file, so that nobody else can load it. */
+export function isInNoFile(url: string): boolean {
+  return IN_NO_FILE.test(url);
+}
 
 /** A line of a stack that names a place in a module. */
 const PLACE = /((?:file|https?|data|blob):[^\s()]*?):\d+:\d+\)?$/;

@@ -9,7 +9,8 @@
  * 2. the modules of the calls that led here, the main module, and what these
  *    import, for an export of the function's name (see `_source.ts`);
  * 3. the place of the function according to the inspector, if the program has
- *    been given `--allow-sys=inspector`.
+ *    been given `--allow-sys`;
+ * 4. what these modules import under that name from elsewhere (`jsr:`, `https:`).
  *
  * A name can mislead: so the reference carries a hash of the function's source,
  * and the receiver takes nothing whose source differs. Code itself never travels.
@@ -21,7 +22,12 @@
 import { EncodingError } from "../errors.ts";
 import { setFunctionCarrier } from "../primitives/wire.ts";
 import { moduleOf } from "./_inspect.ts";
-import { callingModules, mayDeclare, readModule } from "./_source.ts";
+import {
+  callingModules,
+  isInNoFile,
+  mayDeclare,
+  readModule,
+} from "./_source.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
@@ -120,7 +126,7 @@ export function getMainModule(): string | undefined {
  */
 export function refer(fn: AnyFunction, path: string): FunctionReference {
   const known = references.get(fn);
-  if (known) return known;
+  if (known && !isInNoFile(known.modules[0]!)) return known;
   refuseUnnamed(fn, path);
   const found = findExport(fn);
   references.set(fn, found ?? fail(fn, path));
@@ -243,6 +249,8 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
   const calling = callingModules(isOwn);
   const queue = [...new Set(main ? [...calling, main] : calling)];
   const unread: string[] = [];
+  /** What cannot be read, and may have something of that name. */
+  const remote: string[] = [];
   // Others may export something else under that name.
   const unlikely: { url: string; name: string }[] = [];
   const source = Function.prototype.toString.call(fn);
@@ -263,17 +271,22 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
     }
     for (const specifier of text.imports) {
       const imported = resolve(specifier, url);
-      if (imported && !queue.includes(imported)) queue.push(imported);
+      if (!imported || isOwn(imported)) continue;
+      if (!imported.startsWith("file:")) {
+        const isIt = ([name, from]: readonly [string, string]) =>
+          name === fn.name && from === specifier;
+        if (text.sources.some(isIt)) remote.push(imported);
+      } else if (!queue.includes(imported)) queue.push(imported);
     }
   }
   const place = inspectedModule(fn);
   if (place) {
     const text = readModule(place);
-    const name = text ? text.exports.get(fn.name) : fn.name;
+    const name = text === undefined ? fn.name : text?.exports.get(fn.name);
     if (name) return { modules: [place], name, registered: false, hash };
   }
   // The child will see what these export.
-  const modules = [...unlikely.map(({ url }) => url), ...unread];
+  const modules = [...unlikely.map(({ url }) => url), ...remote, ...unread];
   if (modules.length === 0) return undefined;
   const name = unlikely[0]?.name ?? fn.name;
   return { modules, name, registered: false, hash };
@@ -281,10 +294,9 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
 
 function resolve(specifier: string, from: string): string | undefined {
   try {
-    const url = /^(?:\.{0,2}\/|[a-z]+:)/.test(specifier)
+    return /^(?:\.{0,2}\/|[a-z]+:)/.test(specifier)
       ? new URL(specifier, from).href
       : import.meta.resolve(specifier);
-    return url.startsWith("file:") && !isOwn(url) ? url : undefined;
   } catch {
     return undefined; // an import that only its own module can resolve
   }
@@ -326,8 +338,17 @@ function pick(
 
 function fail(fn: AnyFunction, path: string): never {
   const main = getMainModule();
-  const where = [...new Set([...callingModules(isOwn), main])]
-    .filter((url) => url !== undefined).join(", ");
+  const looked = [...new Set([...callingModules(isOwn), main])]
+    .filter((url) => url !== undefined);
+  if (looked.some(isInNoFile)) {
+    throw new EncodingError(
+      `Cannot send ${
+        describe(fn)
+      } as another process could not find it: a program from standard input, \`deno eval\` or the REPL is in no file that could be read; export it from a module of its own, and call register(import.meta, { ${fn.name} }) there or allow --allow-sys: "${path}"`,
+      { path },
+    );
+  }
+  const where = looked.join(", ");
   throw new EncodingError(
     `Cannot send ${
       describe(fn)

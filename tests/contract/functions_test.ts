@@ -96,6 +96,91 @@ contract(
   },
 );
 
+/** What is needed, and nothing that helps to find functions. */
+const FLAGS = ["run", "--allow-read", "--allow-run", "--allow-ffi"];
+/** The front door. */
+const PACKAGE = import.meta.resolve("../../mod.ts");
+
+/** A program that has functions called in a pool, and writes what comes of it. */
+function caller(ctx: Context, imports: string, calls: string): string {
+  return `
+    import { getContext } from "${PACKAGE}";
+    ${imports}
+    if (import.meta.main) {
+      await using pool = new (getContext("${ctx.getStartMethod()}").Pool)(1);
+      const said = (error: Error) => error.name + ": " + error.message;
+      ${calls}
+    }
+  `;
+}
+
+contract(
+  "Pool finds a function by the inspector where reading does not lead to it",
+  async (ctx) => {
+    const source = caller(
+      ctx,
+      'const { far } = await import("./fa" + "r.ts");',
+      "console.log(await pool.map(far, [1, 2]).catch(said));",
+    );
+    const files = { "far.ts": "export const far = (x: number) => x * 10;" };
+    const found = await runProgram(source, {
+      flags: [...FLAGS, "--allow-sys"],
+      files,
+    });
+    assertEquals(found.stdout, "[ 10, 20 ]\n", describeEnd(found));
+    const refused = await runProgram(source, { flags: FLAGS, files });
+    assertMatch(
+      refused.stdout,
+      /^EncodingError: Cannot send function "far" .* register\(import\.meta, \{ far \}\)/,
+      describeEnd(refused),
+    );
+  },
+);
+
+contract(
+  "Pool runs functions of a program from standard input if they are in a file",
+  async (ctx) => {
+    const stdin = caller(
+      ctx,
+      'import { far } from "./far.ts"; export function here() {}',
+      `console.log(await pool.map(far, [1, 2]).catch(said));
+       console.log(await pool.apply(here).catch(said));`,
+    );
+    const options = {
+      main: () => "-",
+      stdin,
+      cwd: (folder: string) => folder,
+      files: { "far.ts": "export const far = (x: number) => x * 10;" },
+    };
+    const why = (name: string) =>
+      `EncodingError: Cannot send function "${name}" as another process could not find it: a program from standard input, `;
+    const end = await runProgram("", {
+      ...options,
+      flags: [...FLAGS, "--allow-sys"],
+    });
+    const [first, second] = end.stdout.split("\n");
+    assertEquals(first, "[ 10, 20 ]", describeEnd(end));
+    assert(second!.startsWith(why("here")), second);
+    const refused = await runProgram("", { ...options, flags: FLAGS });
+    assert(refused.stdout.startsWith(why("far")), describeEnd(refused));
+  },
+);
+
+contract(
+  "Pool runs a function that the program has from another package",
+  async (ctx) => {
+    const end = await runProgram(
+      caller(
+        ctx,
+        'import { delay as wait } from "npm:deno-std@1.4.0/async/delay.js";',
+        "console.log(await pool.map(wait, [1, 2]).catch(said));",
+      ),
+      { flags: FLAGS },
+    );
+    assertEquals(end.stdout, "[ undefined, undefined ]\n", describeEnd(end));
+  },
+);
+
 contract("Process.start() refuses a function that is not exported", (ctx) => {
   const message = refusal(ctx, inside.hidden as Target);
   assertMatch(message, /^Cannot send function "hidden"/);
