@@ -62,6 +62,8 @@ interface Postponed {
 /** See the module. */
 export class Decoder extends Reader {
   #options: MessageOptions = NO_OPTIONS;
+  /** Whether a library object has been met. */
+  #hasHandles = false;
   #maxDepth = Infinity;
   /** Depth of recursion. */
   #depth = 0;
@@ -106,6 +108,7 @@ export class Decoder extends Reader {
   override close(): void {
     super.close();
     this.#options = NO_OPTIONS;
+    this.#hasHandles = false;
     this.#depth = 0;
     this.#base = 0;
     // An array that is emptied gives its memory back, and takes it again.
@@ -436,7 +439,8 @@ export class Decoder extends Reader {
   /** Reads data, gives it to a reviver, and gives the id to what that makes. */
   #revive(revive: (data: unknown) => unknown): unknown {
     const id = this.#expect();
-    const value = revive(this.#part());
+    const part = this.#part();
+    const value = this.#options.scouts ? {} : revive(part);
     this.#met[id] = value;
     return value;
   }
@@ -453,6 +457,10 @@ export class Decoder extends Reader {
     const { tags: accepted } = this.#options;
     const revive = accepted?.has(tag) === false ? undefined : reviverOf(tag);
     if (revive === undefined) throw unknownKind(tag);
+    if (!this.#hasHandles) {
+      this.#hasHandles = true;
+      this.#options.beforeHandles?.();
+    }
     return this.#revive((data) => revive(data, this.#options.source));
   }
 
@@ -473,7 +481,9 @@ export class Decoder extends Reader {
         "Cannot decode a SharedArrayBuffer as shared memory is not accepted here",
       );
     }
-    return this.#revive((data) => options.decodeSharedBuffer?.(data));
+    const id = this.#expect();
+    // Also for a scout: views are made of it.
+    return this.#met[id] = options.decodeSharedBuffer(this.#part());
   }
 
   // Leaves

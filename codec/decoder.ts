@@ -77,6 +77,15 @@ export interface MessageOptions extends DecodeOptions {
    * @default {(byteLength) => new Uint8Array(byteLength)}
    */
   allocate?: Allocate;
+  /** Called before the first library object of a message is revived. */
+  beforeHandles?(): void;
+  /**
+   * Whether only to see if all can be revived that is in the message. Then nothing
+   * is: no reviver and no hook is called, and the value is of no use.
+   *
+   * @default {false}
+   */
+  scouts?: boolean;
 }
 
 /**

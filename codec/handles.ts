@@ -71,23 +71,24 @@ export function registerTag(tag: string, revive: Revive): void {
   revivers.set(tag, revive);
 }
 
-const unknownKinds = new WeakSet<object>();
+const unknownKinds = new WeakMap<object, string>();
 
 /** The error for a handle of a kind that is not registered. */
 export function unknownKind(tag: string): EncodingError {
   const error = new EncodingError(
     `Cannot decode a handle as its kind is not known here: "${tag}"`,
   );
-  unknownKinds.add(error);
+  unknownKinds.set(error, tag);
   return error;
 }
 
 /**
- * Whether a decoding failed because a kind of handle is not registered: it may
- * succeed once the module of that kind is loaded.
+ * Which kind of handle a decoding failed for as it is not registered, if that was the
+ * reason: it may succeed once the module of that kind is loaded.
  */
-export function isUnknownKind(error: unknown): boolean {
-  return typeof error === "object" && error !== null && unknownKinds.has(error);
+export function unknownTag(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  return unknownKinds.get(error);
 }
 
 /** The reviver of a tag, if there is one. */

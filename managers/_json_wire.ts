@@ -26,7 +26,8 @@ import { EncodingError } from "../errors.ts";
 import * as errors from "../errors.ts";
 import { TO_WIRE } from "../codec/mod.ts";
 import type { WireForm } from "../codec/mod.ts";
-import { notAMessage, PROXY_TAG, together } from "./_wire.ts";
+import { PROXY_TAG } from "../primitives/wire.ts";
+import { notAMessage, together } from "./_wire.ts";
 import type { Peer, Wire } from "./_wire.ts";
 
 /** Objects in objects, both ways: deeper ones are refused. */

@@ -14,13 +14,12 @@
 import { decode, encode } from "../codec/mod.ts";
 import type { DecodeOptions, EncodeOptions } from "../codec/mod.ts";
 import { EncodingError, ProcessError } from "../errors.ts";
+import { PROXY_TAG } from "../primitives/wire.ts";
 import type { Message } from "./_messages.ts";
 
 // deno-lint-ignore ban-types -- any function
 type AnyFunction = Function;
 
-/** The tag of proxies. */
-export const PROXY_TAG = "managers.proxy";
 const TAGS: ReadonlySet<string> = new Set([PROXY_TAG]);
 const NO_TAGS: ReadonlySet<string> = new Set();
 /** Kind, request, length of the head. */

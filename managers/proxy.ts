@@ -15,7 +15,8 @@ import { ProcessError } from "../errors.ts";
 import { travelsAs } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
-import { Peer, PROXY_TAG } from "./_wire.ts";
+import { PROXY_TAG } from "../primitives/wire.ts";
+import { Peer } from "./_wire.ts";
 
 /** The class of proxies of a type. */
 export type ProxyClass<P extends BaseProxy = BaseProxy> = {

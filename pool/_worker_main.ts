@@ -27,7 +27,7 @@ import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind } from "../memory/mod.ts";
-import { isUnknownKind } from "../codec/handles.ts";
+import { unknownTag } from "../codec/handles.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import type { Sent } from "../primitives/to_wire.ts";
 import { arrived, fromMessage } from "../primitives/wire.ts";
@@ -365,7 +365,9 @@ class PoolWorkerMain {
     try {
       arrival = fromMessage(body, buffers);
     } catch (error) {
-      if (isUnknownKind(error)) return this.#runWhenLoaded(body, buffers);
+      if (unknownTag(error) !== undefined) {
+        return this.#runWhenLoaded(body, buffers);
+      }
       this.answerThrown(FAILURE, this.#sequence, error);
       return undefined;
     }

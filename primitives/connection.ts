@@ -32,7 +32,7 @@ import type { Item } from "./_parcel.ts";
 import { PipeEnd, REFUSED } from "./_pipe_end.ts";
 import type { Read, Received } from "./_pipe_end.ts";
 import { becomesReady } from "./waitable.ts";
-import { fromMessage } from "./wire.ts";
+import { fromMessage, opened } from "./wire.ts";
 import type { Arrival } from "./wire.ts";
 
 /** Gives up the ends that were collected without being closed. */
@@ -250,8 +250,8 @@ export class Connection<T = unknown> {
   async recv(options: WaitOptions = {}): Promise<T> {
     this.#checkReceiving();
     const message = await this.#end.receive(readAny, options);
-    const { value, loading } = opened(received(message));
-    if (loading) await loading;
+    const arrival = arrivalOf(received(message));
+    const { value } = arrival instanceof Promise ? await arrival : arrival;
     return value as T;
   }
 
@@ -269,8 +269,11 @@ export class Connection<T = unknown> {
    */
   recvSync(options: WaitOptions = {}): T {
     this.#checkReceiving();
-    const message = this.#end.receiveSync(readAny, options);
-    return opened(received(message)).value as T;
+    const message = received(this.#end.receiveSync(readAny, options));
+    const value = "item" in message
+      ? fromMessage(message.item).value
+      : message.bytes;
+    return value as T;
   }
 
   /**
@@ -445,8 +448,8 @@ export class Connection<T = unknown> {
         if (error instanceof EofError || this.#isClosed) return;
         throw error;
       }
-      const { value, loading } = opened(message);
-      if (loading) await loading;
+      const arrival = arrivalOf(message);
+      const { value } = arrival instanceof Promise ? await arrival : arrival;
       yield value as T;
     }
   }
@@ -501,8 +504,8 @@ export class Connection<T = unknown> {
 const readAny: Read<AnyMessage> = (payload, form) =>
   form === "value" ? { item: copyOut(payload) } : { bytes: copyOf(payload) };
 
-function opened(message: AnyMessage): Arrival {
-  if ("item" in message) return fromMessage(message.item);
+function arrivalOf(message: AnyMessage): Arrival | Promise<Arrival> {
+  if ("item" in message) return opened(message.item);
   return { value: message.bytes, loading: undefined };
 }
 

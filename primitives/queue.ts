@@ -24,7 +24,7 @@ import { showAsText } from "./inspect.ts";
 import { checkedMaxBytes } from "./_parcel.ts";
 import { QueueCore } from "./_queue_core.ts";
 import { becomesReady } from "./waitable.ts";
-import { fromMessage } from "./wire.ts";
+import { fromMessage, opened } from "./wire.ts";
 
 /** Settings of a {@linkcode Queue}. */
 export interface QueueOptions {
@@ -189,8 +189,8 @@ export class Queue<T = unknown> {
   async get(options: QueueWaitOptions = {}): Promise<T> {
     const item = await this.#core.get(waitOptions(options));
     if (item === TIMED_OUT) throw this.#empty();
-    const { value, loading } = fromMessage(item);
-    if (loading) await loading;
+    const arrival = opened(item);
+    const { value } = arrival instanceof Promise ? await arrival : arrival;
     return value as T;
   }
 
@@ -294,8 +294,8 @@ export class Queue<T = unknown> {
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for await (const item of this.#core.items()) {
-      const { value, loading } = fromMessage(item);
-      if (loading) await loading;
+      const arrival = opened(item);
+      const { value } = arrival instanceof Promise ? await arrival : arrival;
       yield value as T;
     }
   }

@@ -16,7 +16,7 @@ import { receive, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
 import { QueueCore } from "./_queue_core.ts";
 import { becomesReady } from "./waitable.ts";
-import { fromMessage } from "./wire.ts";
+import { fromMessage, opened } from "./wire.ts";
 
 /**
  * A queue between processes without a limit on the number of items.
@@ -103,8 +103,8 @@ export class SimpleQueue<T = unknown> {
   async get(options: WaitOptions = {}): Promise<T> {
     const item = await this.#core.get(options);
     if (item === TIMED_OUT) throw this.#empty();
-    const { value, loading } = fromMessage(item);
-    if (loading) await loading;
+    const arrival = opened(item);
+    const { value } = arrival instanceof Promise ? await arrival : arrival;
     return value as T;
   }
 

@@ -13,7 +13,7 @@
  */
 import { decodeMessage } from "../codec/decoder.ts";
 import type { MessageOptions } from "../codec/decoder.ts";
-import { isUnknownKind } from "../codec/handles.ts";
+import { reviverOf, unknownTag } from "../codec/handles.ts";
 import type { Lifted } from "../codec/lifted.ts";
 import { EncodingError } from "../errors.ts";
 import { freshBytes } from "../memory/fresh.ts";
@@ -59,10 +59,36 @@ export interface Arrival {
 class Decoding implements Arrival, MessageOptions {
   value: unknown;
   loading: Promise<unknown> | undefined;
-  readonly #buffers: readonly SharedArrayBuffer[] | undefined;
+  readonly scouts: boolean;
+  #message: Uint8Array | Lifted | undefined;
+  readonly #from: number;
+  #buffers: readonly SharedArrayBuffer[] | undefined;
 
-  constructor(buffers: readonly SharedArrayBuffer[] | undefined) {
+  constructor(
+    message: Uint8Array | Lifted,
+    buffers: readonly SharedArrayBuffer[] | undefined,
+    from: number,
+    scouts: boolean,
+  ) {
+    this.#message = message;
     this.#buffers = buffers;
+    this.#from = from;
+    this.scouts = scouts;
+  }
+
+  run(): void {
+    this.value = decodeMessage(this.#message!, this, this.#from);
+    this.#message = this.#buffers = undefined;
+  }
+
+  /**
+   * A message is decoded once more when a kind of shared object in it has been made
+   * known. What was taken of it before would be taken twice: so nothing is until it
+   * is certain that all kinds in it are known.
+   */
+  beforeHandles(): void {
+    if (this.scouts || knowsAllKinds()) return;
+    new Decoding(this.#message!, this.#buffers, this.#from, true).run();
   }
 
   allocate(byteLength: number): Uint8Array<ArrayBuffer> {
@@ -100,13 +126,24 @@ export function fromMessage(
   buffers?: readonly SharedArrayBuffer[],
   from = 0,
 ): Arrival {
-  const decoding = new Decoding(buffers);
-  decoding.value = decodeMessage(message, decoding, from);
+  const decoding = new Decoding(message, buffers, from, false);
+  decoding.run();
   return decoding;
 }
 
 /** Where all kinds of shared objects are. */
 const ALL_KINDS = new URL("./mod.ts", import.meta.url).href;
+/** Where proxies are. That room is above this one, which only knows its name. */
+const PROXIES = new URL("../managers/proxies.ts", import.meta.url).href;
+/** The tag of a proxy. */
+export const PROXY_TAG = "managers.proxy";
+/** What has been loaded from here. */
+const loadedKinds = new Set<string>();
+
+/** Whether the rooms of all kinds are loaded: one kind of each tells. */
+function knowsAllKinds(): boolean {
+  return reviverOf(PROXY_TAG) !== undefined && reviverOf("Lock") !== undefined;
+}
 
 /**
  * Makes all kinds of shared objects known, if they are not. A child does so only
@@ -119,26 +156,52 @@ export async function loadAllKinds(): Promise<void> {
 }
 
 /**
- * Makes a value of a message, when all that it needs has been loaded.
+ * Makes the kind known for which a decoding failed.
  *
- * @param bytes The message; it has to stay as it is for so long.
+ * @param error What it failed with; thrown if that was not the reason, or has been
+ * tried.
+ */
+async function loadKindOf(error: unknown): Promise<void> {
+  const tag = unknownTag(error);
+  const home = tag === PROXY_TAG ? PROXIES : ALL_KINDS;
+  if (tag === undefined || loadedKinds.has(home)) throw error;
+  await import(home);
+  loadedKinds.add(home);
+}
+
+/**
+ * Makes a value of a message. If something has to be loaded for it, gives a promise
+ * of that: receivers that can wait do so, and the others use {@linkcode fromMessage}.
+ *
+ * @param message The message; it has to stay as it is for so long.
+ * @param buffers The shared buffers that it may refer to.
+ * @throws {EncodingError} If it is not one.
+ */
+export function opened(
+  message: Uint8Array | Lifted,
+  buffers?: readonly SharedArrayBuffer[],
+): Arrival | Promise<Arrival> {
+  try {
+    const arrival = fromMessage(message, buffers);
+    return arrival.loading ? arrival.loading.then(() => arrival) : arrival;
+  } catch (error) {
+    if (unknownTag(error) === undefined) throw error;
+    // Nothing of it has been taken.
+    return loadKindOf(error).then(() => opened(message, buffers));
+  }
+}
+
+/**
+ * The same for those who wait in any case.
+ *
+ * @param message The message; it has to stay as it is for so long.
  * @param buffers The shared buffers that it may refer to.
  * @throws {EncodingError} If it is not one.
  */
 export async function arrived(
-  bytes: Uint8Array,
+  message: Uint8Array,
   buffers?: readonly SharedArrayBuffer[],
 ): Promise<unknown> {
-  let arrival: Arrival;
-  try {
-    arrival = fromMessage(bytes, buffers);
-  } catch (error) {
-    if (!isUnknownKind(error)) throw error;
-    // Nothing of it has been taken: whoever does not know one kind of shared
-    // object knows none.
-    await loadAllKinds();
-    arrival = fromMessage(bytes, buffers);
-  }
-  await arrival.loading;
-  return arrival.value;
+  const { value } = await opened(message, buffers);
+  return value;
 }

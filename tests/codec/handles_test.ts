@@ -3,10 +3,13 @@ import {
   decode,
   encode,
   encodeParts,
+  registerClass,
   registerTag,
   TO_WIRE,
   type WireForm,
 } from "../../codec/mod.ts";
+import { decodeMessage } from "../../codec/decoder.ts";
+import { unknownTag } from "../../codec/handles.ts";
 import { EncodingError } from "../../errors.ts";
 
 class Handle {
@@ -261,4 +264,43 @@ Deno.test("encode() and decode() take handles of some tags only, if they are tol
   encode(new Handle(1), { tags: accepted });
   const [handle] = decode(bytes, { tags: accepted }) as Handle[];
   assertEquals(handle!.id, 1);
+});
+
+Deno.test("decode() revives nothing of a message if it is told to look first", () => {
+  const calls: string[] = [];
+  registerTag("known", (data) => {
+    calls.push(`revived ${data}`);
+    return data;
+  });
+  const known = (data: string) => ({
+    [TO_WIRE]: () => ({ tag: "known", data }),
+  });
+  class Hooked {}
+  registerClass(Hooked, {
+    name: "test/Hooked",
+    encode: () => null,
+    decode: () => calls.push("hooked"),
+  });
+  const unknown = { [TO_WIRE]: () => ({ tag: "nobody knows", data: 0 }) };
+  const look = (message: Uint8Array) => ({
+    beforeHandles() {
+      calls.push("looked");
+      decodeMessage(message, { scouts: true });
+    },
+  });
+
+  const good = encode([known("a"), { b: known("b") }]);
+  assertEquals(decodeMessage(good, look(good)), ["a", { b: "b" }]);
+  assertEquals(calls, ["looked", "revived a", "revived b"]);
+
+  calls.length = 0;
+  const bad = encode([known("a"), new Hooked(), { b: unknown }]);
+  const error = assertThrows(() => decodeMessage(bad, look(bad)));
+  assertEquals(unknownTag(error), "nobody knows");
+  assertEquals(calls, ["looked"]);
+
+  calls.length = 0;
+  const plain = encode([1, { b: 2 }]);
+  assertEquals(decodeMessage(plain, look(plain)), [1, { b: 2 }]);
+  assertEquals(calls, []);
 });

@@ -15,6 +15,10 @@ import {
   addToAll,
   addUnder,
   answerTwice,
+  appendToAll,
+  appendToEach,
+  appendToReceived,
+  appendUnder,
   ignore,
   keep,
   keepTotal,
@@ -96,6 +100,61 @@ contract(
       other.release();
     }
     lock.release();
+  },
+);
+
+contract(
+  "Children that were there before the manager take its proxies",
+  async (ctx) => {
+    const lock = new ctx.Lock();
+    await using pool = new ctx.Pool(1);
+    await pool.apply(addUnder, [1, {
+      lock,
+      total: new ctx.Value("i", 0),
+    }]);
+    const queue = new ctx.Queue<unknown>();
+    const simple = new ctx.SimpleQueue<unknown>();
+    const [reader, writer] = ctx.Pipe<unknown>();
+    const looped = new ctx.Queue<unknown>();
+    const children = [
+      new ctx.Process({ target: appendToEach, args: [queue as never] }),
+      new ctx.Process({ target: appendToEach, args: [simple as never] }),
+      new ctx.Process({ target: appendToReceived, args: [reader as never] }),
+      new ctx.Process({ target: appendToAll, args: [looped as never] }),
+    ];
+    for (const child of children) child.start();
+
+    await using manager = await ctx.Manager();
+    const list = await manager.list<unknown>();
+    // The pool's worker knows locks, but no proxies: nothing is taken twice.
+    for (let i = 0; i < 3; i++) {
+      await pool.apply(appendUnder, [lock, list, i]);
+    }
+    for (const put of [queue, simple, looped]) {
+      await put.put(list);
+      await put.put(null);
+    }
+    await writer.send(list);
+    await writer.send(null);
+    for (const child of children) await child.join();
+    assertEquals(children.map(({ exitCode }) => exitCode), [0, 0, 0, 0]);
+    assertEquals(
+      (await list.copy()).toSorted(),
+      [0, 1, 2, "got", "got", "got", "got"],
+    );
+    list[Symbol.dispose]();
+    await pool.terminate();
+    const others = Array.from({ length: 50 }, () => new ctx.Lock());
+    await lock.acquire();
+    for (const other of others) {
+      assertEquals(await other.acquire({ block: false }) !== null, true);
+      other.release();
+    }
+    lock.release();
+    for (const queue of [looped, simple]) queue.close();
+    queue.close();
+    reader.close();
+    writer.close();
   },
 );
 
