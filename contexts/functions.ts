@@ -202,7 +202,10 @@ export function restore(
   // Whoever waits for it is told, and whoever calls it; but perhaps nobody does.
   loading.catch(() => {});
   const standIn = function (this: unknown, ...args: unknown[]): unknown {
-    if (!target) return loading.then(() => target!.apply(this, args));
+    if (!target) {
+      if (new.target) throw notLoaded(reference);
+      return loading.then(() => target!.apply(this, args));
+    }
     return new.target
       ? Reflect.construct(target, args)
       : target.apply(this, args);
@@ -210,6 +213,14 @@ export function restore(
   Object.defineProperty(standIn, "name", { value: reference.name });
   references.set(standIn, reference);
   return { fn: standIn, loading };
+}
+
+/** Calls can wait for a module, constructions cannot. */
+function notLoaded({ name }: FunctionReference): EncodingError {
+  return new EncodingError(
+    `Cannot construct "${name}" as its module is still being loaded: receive it without blocking, or import it before`,
+    { path: name },
+  );
 }
 
 function checkedReference(data: unknown): FunctionReference {

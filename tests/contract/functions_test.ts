@@ -13,7 +13,8 @@ import { contract, once } from "../_support/contract.ts";
 import { Mailbox } from "../_support/meeting.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 import * as barrel from "../fixtures/barrel.ts";
-import { putUnreachable } from "../fixtures/carriers.ts";
+import { putClass, putUnreachable } from "../fixtures/carriers.ts";
+import type { Elsewhere } from "../fixtures/elsewhere.ts";
 import byDefault, {
   arrow,
   asynchronous,
@@ -179,6 +180,32 @@ contract(
     );
     assertEquals(end.stdout, "[ undefined, undefined ]\n", describeEnd(end));
   },
+);
+
+contract(
+  "Queue.getNowait() gives a class that can be used once it is loaded",
+  async (ctx) => {
+    const queue = new ctx.Queue<typeof Elsewhere>();
+    const child = new ctx.Process({ target: putClass, args: [queue] });
+    child.start();
+    await child.join();
+    const Early = queue.getNowait();
+    const error = assertThrows(() => new Early(1), EncodingError);
+    assertMatch(
+      error.message,
+      /^Cannot construct "Elsewhere" as its module is/,
+    );
+    const Late = await queue.get();
+    assertEquals(new Late(2).number, 2);
+    const early = new Early(1);
+    assertEquals([early.number, early instanceof Early, Early.least], [
+      1,
+      true,
+      3,
+    ]);
+    queue.close();
+  },
+  { methods: ["spawn"] }, // for the next one it would be loaded
 );
 
 contract("Process.start() refuses a function that is not exported", (ctx) => {
