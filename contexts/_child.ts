@@ -24,6 +24,7 @@ import type { Birth, Read } from "./birth.ts";
 import { current, farewells } from "./current.ts";
 import { exitSequence } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
+import { nodeProcess } from "./_node.ts";
 import { hideArgument } from "./standalone.ts";
 
 /** Milliseconds between two looks at a parent that this process dies with. */
@@ -161,14 +162,18 @@ async function run({ birth, readArgs }: Read): Promise<void> {
 
 /**
  * Does something about an error if no listener of the user's does, who says so by
- * `preventDefault()`, as in any program. They hear of it after this.
+ * `preventDefault()`, as in any program. They hear of it after this; those of
+ * `process.on()` at last, if nobody has prevented anything, and need not say so.
  */
 function whenUnhandled(event: Event, act: () => void): void {
+  const name = event.type === "error"
+    ? "uncaughtException"
+    : "unhandledRejection";
+  if (nodeProcess().listenerCount(name) > 0) return;
   let isHandled = false;
   event.preventDefault(); // or this child would end before they have been heard
-  Object.defineProperties(event, {
-    preventDefault: { value: () => void (isHandled = true) },
-    defaultPrevented: { get: () => isHandled },
+  Object.defineProperty(event, "preventDefault", {
+    value: () => void (isHandled = true),
   });
   queueMicrotask(() => {
     if (!isHandled) act();

@@ -20,6 +20,7 @@ interface Builtins {
 interface NodeProcess {
   getBuiltinModule<N extends keyof Builtins>(name: N): Builtins[N];
   on(event: "exit", listener: (code: number) => void): void;
+  listenerCount(event: "uncaughtException" | "unhandledRejection"): number;
   nextTick<A extends unknown[]>(run: (...args: A) => void, ...args: A): void;
   emit(event: "exit", code: number): void;
   exitCode: number | string | undefined;

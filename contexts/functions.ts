@@ -323,7 +323,9 @@ function inspectedModule(fn: AnyFunction): string | undefined {
     kind: "inspector" as "hostname",
   });
   if (state !== "granted") return undefined;
-  return moduleOf(fn);
+  const url = moduleOf(fn);
+  // What is in no module has a name of another kind: `[eval]`.
+  return url && /^(?:file|https?|data):/.test(url) ? url : undefined;
 }
 
 /** The function, or why it is not the one. */

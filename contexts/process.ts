@@ -8,7 +8,13 @@
 import type { MessagePort } from "node:worker_threads";
 import { EncodingError, ProcessError } from "../errors.ts";
 import { getLogState } from "../_log.ts";
-import { arenaFor, checkedTimeout, S_IDENT, S_PID } from "../memory/mod.ts";
+import {
+  arenaFor,
+  checkedTimeout,
+  checkSignal,
+  S_IDENT,
+  S_PID,
+} from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
 import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
@@ -247,7 +253,7 @@ export class Process<A extends unknown[] = unknown[]> {
     }
     if (current.isBootstrapping) throw new ProcessError(BOOTSTRAPPING);
     const { signal } = this.#options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
 
     const child = this.#launch();
     this.#child = child;
@@ -285,7 +291,7 @@ export class Process<A extends unknown[] = unknown[]> {
       throw new ProcessError("can only join a started process");
     }
     const timeout = checkedTimeout(options.timeout);
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     if (this.#exitCode !== null) return true;
     if (timeout <= 0) return false;
     // A daemon does not keep the program alive by itself, a wait for it does.

@@ -22,7 +22,7 @@
  */
 import { EncodingError, EofError, ProcessError } from "../errors.ts";
 import { log } from "../_log.ts";
-import { arenaFor } from "../memory/mod.ts";
+import { arenaFor, checkSignal } from "../memory/mod.ts";
 import { undoIfNotSent } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { current } from "../contexts/current.ts";
@@ -234,7 +234,7 @@ export class RemoteSession implements Session {
     what: string,
     { signal, root = "args", proxyClass, settlesLate }: CallOptions = {},
   ): Promise<unknown> {
-    signal?.throwIfAborted();
+    checkSignal(signal);
     if (this.#failure) throw this.#lost(what);
     const body = this.#wire.body(args, root, this.#peer);
     const request = this.#nextRequest();

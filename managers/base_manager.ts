@@ -18,7 +18,7 @@ import { current } from "../contexts/current.ts";
 import { refer } from "../contexts/functions.ts";
 import { preloadRoom } from "../contexts/preload.ts";
 import { INTERNAL, Process } from "../contexts/process.ts";
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
 import { bindTo, kindOf, travelsAs } from "../primitives/block.ts";
@@ -250,7 +250,7 @@ export class BaseManager {
    */
   async connect({ timeout, signal }: WaitOptions = {}): Promise<void> {
     this.#checkInitial();
-    signal?.throwIfAborted();
+    checkSignal(signal);
     const address = this.#address;
     if (address === undefined) {
       throw new TypeError(

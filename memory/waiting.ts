@@ -207,11 +207,11 @@ export class Waiting {
   ): Promise<T | typeof TIMED_OUT> {
     const { signal } = options;
     const timeout = checkedTimeout(options.timeout);
-    signal?.throwIfAborted();
+    checkSignal(signal);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
-    signal?.throwIfAborted();
+    checkSignal(signal);
 
     const { promise, resolve, reject } = Promise.withResolvers<
       T | typeof TIMED_OUT
@@ -283,7 +283,7 @@ export class Waiting {
     options: WaitOptions = {},
   ): T | typeof TIMED_OUT {
     const timeout = checkedTimeout(options.timeout);
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
@@ -705,6 +705,24 @@ export function checkedTimeout(timeout: number | undefined): number {
     throw new RangeError("Cannot wait as 'timeout' must not be NaN");
   }
   return timeout;
+}
+
+/**
+ * Checks a signal.
+ *
+ * @param signal What was given.
+ * @throws Its reason, if it is aborted.
+ */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot wait as 'signal' must be an AbortSignal: it is ${
+        Deno.inspect(signal)
+      }`,
+    );
+  }
+  signal.throwIfAborted();
 }
 
 /** One turn of the event loop: 2 µs. */

@@ -12,7 +12,7 @@
  */
 import { TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { checkedTimeout, limit } from "./_waits.ts";
+import { checkedTimeout, checkSignal, limit } from "./_waits.ts";
 
 /** Frames that wait are put together up to this: four writes cost as one. */
 const TOGETHER_BYTES = 64 * 1024;
@@ -65,7 +65,7 @@ export class Outbox {
   async send(frame: Uint8Array, options: WaitOptions = {}): Promise<void> {
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     if (this.#failure) throw this.#failure();
     if (timeout <= 0 && this.#isWriting) throw outOfTime("nothing was sent");
 

@@ -60,7 +60,7 @@ export class Waits {
   ): Promise<T | typeof TIMED_OUT> {
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
@@ -167,4 +167,22 @@ export function checkedTimeout(
     throw new RangeError(`Cannot wait as '${name}' must not be NaN`);
   }
   return timeout;
+}
+
+/**
+ * Checks a signal.
+ *
+ * @param signal What was given.
+ * @throws Its reason, if it is aborted.
+ */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot wait as 'signal' must be an AbortSignal: it is ${
+        Deno.inspect(signal)
+      }`,
+    );
+  }
+  signal.throwIfAborted();
 }

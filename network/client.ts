@@ -9,7 +9,7 @@ import { TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { Link } from "./_link.ts";
 import { checkedDigest, Secret } from "./_secret.ts";
-import { checkedTimeout, limit } from "./_waits.ts";
+import { checkedTimeout, checkSignal, limit } from "./_waits.ts";
 import { checkCount, connectTo, placeFor, textOf } from "./address.ts";
 import type { Address, Family } from "./address.ts";
 import { authenticate } from "./authentication.ts";
@@ -123,7 +123,7 @@ async function within<T>(
 ): Promise<T> {
   const timeout = checkedTimeout(options.timeout);
   const { signal } = options;
-  signal?.throwIfAborted();
+  checkSignal(signal);
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const abandoned = new AbortController();
   const giveUp = (reason: unknown) => {

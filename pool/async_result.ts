@@ -6,7 +6,7 @@
  * @module
  */
 import { PoolTerminatedError, ProcessError, TimeoutError } from "../errors.ts";
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 
 /** The longest delay a timer takes, in milliseconds. */
@@ -137,7 +137,7 @@ export class AsyncResult<T> implements PromiseLike<T> {
   async wait(options: WaitOptions = {}): Promise<boolean> {
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     if (this.#state !== "pending") return true;
     if (timeout <= 0) return false;
     const early = Promise.withResolvers<boolean>();

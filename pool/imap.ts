@@ -10,7 +10,7 @@
  * @module
  */
 import { PoolTerminatedError, TimeoutError } from "../errors.ts";
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { drop, encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
@@ -57,7 +57,6 @@ class Taker {
   ): void {
     const late = () =>
       giveUp(new TimeoutError("Cannot take the next result in time"));
-    if (signal?.aborted) return giveUp(signal.reason);
     if (timeoutMs <= 0) return late();
     if (timeoutMs !== Infinity) {
       this.#timer = setTimeout(late, Math.min(timeoutMs, LONGEST_TIMER_MS));
@@ -176,7 +175,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     );
     this.#progress = new Reporter(options.onProgress, null);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     this.#source = iteratorOf(items);
     if (signal) {
       this.#onAbort = () => this.#abort(signal.reason);
@@ -202,10 +201,17 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
    *
    * @param options How long to wait for it; a later call still gets it.
    * @throws {TimeoutError} If it is not there in time.
+   * @throws The reason of the signal if it is aborted; nothing is taken then.
    * @throws What the item's call threw.
    */
   next(options: WaitOptions = {}): Promise<IteratorResult<R, undefined>> {
-    const timeoutMs = checkedTimeout(options?.timeout);
+    let timeoutMs: number;
+    try {
+      timeoutMs = checkedTimeout(options?.timeout);
+      checkSignal(options?.signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const taker = new Taker();
     this.#takers.push(taker);
     this.#serve();

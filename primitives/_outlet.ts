@@ -15,7 +15,12 @@
  *
  * @module
  */
-import { checkedTimeout, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  NOT_YET,
+  TIMED_OUT,
+} from "../memory/mod.ts";
 import type { Arena, Attempt, Ring, WaitOptions } from "../memory/mod.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
@@ -66,7 +71,7 @@ export class Outlet {
     const attempt = this.#attempt(parcel);
     try {
       const timeout = checkedTimeout(options.timeout);
-      options.signal?.throwIfAborted();
+      checkSignal(options.signal);
       if (this.#turns.now(attempt) !== NOT_YET) return true;
       if (timeout > 0) {
         parcel.freeze();
@@ -94,7 +99,7 @@ export class Outlet {
     const attempt = this.#attempt(parcel);
     return this.#guarded(parcel, () => {
       checkedTimeout(options.timeout);
-      options.signal?.throwIfAborted();
+      checkSignal(options.signal);
       if (this.#turns.now(attempt) !== NOT_YET) return true;
       if (this.#turns.waitSync(attempt, options) !== TIMED_OUT) return true;
       this.#giveUp();

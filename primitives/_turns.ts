@@ -21,7 +21,12 @@
  *
  * @module
  */
-import { checkedTimeout, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  NOT_YET,
+  TIMED_OUT,
+} from "../memory/mod.ts";
 import type { Attempt, Waiting, WaitOptions } from "../memory/mod.ts";
 
 /** One call that waits for its turn. */
@@ -71,7 +76,7 @@ export class Turns {
     isEager = false,
   ): Promise<T | typeof TIMED_OUT> {
     const timeout = checkedTimeout(options.timeout);
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     const first = this.now(attempt);
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;

@@ -48,7 +48,13 @@
  *
  * @module
  */
-import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  keyOf,
+  NOT_YET,
+  TIMED_OUT,
+} from "../memory/mod.ts";
 import type { Attempt, WaitOptions } from "../memory/mod.ts";
 import type { Block } from "./block.ts";
 
@@ -113,7 +119,7 @@ export class Turnstile {
     const { signal } = options;
     if (timeout <= 0) return waiting.wait(this.#keys, attempt, options, true);
 
-    signal?.throwIfAborted();
+    checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
     try {
       return await this.#wait(attempt, performance.now() + timeout, signal);
@@ -159,7 +165,7 @@ export class Turnstile {
     const { signal } = options;
     if (timeout <= 0) return waiting.waitSync(this.#keys, attempt, options);
 
-    signal?.throwIfAborted();
+    checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
     try {
       return this.#waitSync(attempt, performance.now() + timeout, signal);

@@ -30,7 +30,7 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
-import { checkedTimeout, NOT_YET } from "../memory/mod.ts";
+import { checkedTimeout, checkSignal, NOT_YET } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
 import {
   bindTo,
@@ -306,7 +306,7 @@ export class Condition {
   ): Promise<T> {
     const deadline = deadlineOf(options);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     let value = await predicate();
     while (!value) {
       const timeout = deadline - performance.now();
@@ -340,7 +340,7 @@ export class Condition {
   waitForSync<T>(predicate: () => T, options: WaitOptions = {}): T {
     const deadline = deadlineOf(options);
     const { signal } = options;
-    signal?.throwIfAborted();
+    checkSignal(signal);
     let value = predicate();
     while (!value) {
       const timeout = deadline - performance.now();
@@ -414,7 +414,7 @@ export class Condition {
     if (!this.#custody.isMine()) {
       throw new ProcessError("must acquire() condition before using wait()");
     }
-    signal?.throwIfAborted();
+    checkSignal(signal);
     return this.#sleepers.join();
   }
 }

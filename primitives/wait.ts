@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { checkedTimeout, NOT_YET } from "../memory/mod.ts";
+import { checkedTimeout, checkSignal, NOT_YET } from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
 import { readinessOf } from "./waitable.ts";
 import type { Readiness, SharedReadiness } from "./waitable.ts";
@@ -63,7 +63,7 @@ export async function wait<T extends object>(
     waited.filter(({ readiness }) => readiness.ready())
       .map(({ object }) => object);
 
-  options.signal?.throwIfAborted();
+  checkSignal(options.signal);
   const deadline = performance.now() + timeout;
   for (let found = ready();; found = ready()) {
     if (found.length > 0 || performance.now() >= deadline) return found;
