@@ -262,6 +262,8 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
   const unread: string[] = [];
   /** What cannot be read, and may have something of that name. */
   const remote: string[] = [];
+  // The text of a module does not tell functions apart that differ in little.
+  const likely: { url: string; name: string }[] = [];
   // Others may export something else under that name.
   const unlikely: { url: string; name: string }[] = [];
   const source = Function.prototype.toString.call(fn);
@@ -275,11 +277,11 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
     }
     const name = text.exports.get(fn.name);
     if (name !== undefined) {
-      if (mayDeclare(text, fn.name, source)) {
-        return { modules: [url], name, registered: false, hash };
-      }
-      unlikely.push({ url, name });
+      const may = mayDeclare(text, fn.name, source);
+      (may ? likely : unlikely).push({ url, name });
     }
+    // Then what is as near is looked at, but nothing beyond.
+    if (likely.length > 0) continue;
     for (const specifier of text.imports) {
       const imported = resolve(specifier, url);
       if (!imported || isOwn(imported)) continue;
@@ -289,6 +291,10 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
         if (text.sources.some(isIt)) remote.push(imported);
       } else if (!queue.includes(imported)) queue.push(imported);
     }
+  }
+  if (likely.length > 0) {
+    const modules = likely.map(({ url }) => url);
+    return { modules, name: likely[0]!.name, registered: false, hash };
   }
   const place = inspectedModule(fn);
   if (place) {

@@ -28,8 +28,11 @@ import byDefault, {
   ThreadUpperCaser,
   UpperCaser,
 } from "../fixtures/functions.ts";
-import { ignore } from "../fixtures/plain.ts";
-import { ignore as giveBack } from "../fixtures/namesake.ts";
+import { ignore, lengthOf } from "../fixtures/plain.ts";
+import {
+  ignore as giveBack,
+  lengthOf as lengthIfAny,
+} from "../fixtures/namesake.ts";
 
 /** Any target at all. */
 type Target = (...args: unknown[]) => unknown;
@@ -270,6 +273,10 @@ contract(
     await using pool = new ctx.Pool(1);
     assertEquals(await pool.map(ignore, ["a"]), [undefined]);
     assertEquals(await pool.map(giveBack<string>, ["a"]), ["a"]);
+    // Not even their words do: the child sees.
+    assertEquals(await pool.map(lengthOf, ["ab"]), [2]);
+    assertEquals(await pool.apply(lengthIfAny, [undefined]), undefined);
+    await assertRejects(() => pool.map(lengthOf, [undefined!]), TypeError);
   },
 );
 
