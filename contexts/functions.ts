@@ -145,6 +145,7 @@ export async function load(
   const ready = loadedFunction(reference);
   if (ready) return ready;
   const misses: string[] = [];
+  const found = new Map<AnyFunction, string>();
   for (const url of reference.modules) {
     let namespace: Record<string, unknown>;
     try {
@@ -155,12 +156,21 @@ export async function load(
       continue;
     }
     const fn = pick(reference, url, namespace);
-    if (typeof fn === "function") {
-      loaded.set(keyOf(reference), fn);
-      references.set(fn, { ...reference, modules: [url] });
-      return fn;
-    }
-    misses.push(`${url} ${fn}`);
+    if (typeof fn === "function") found.set(fn, url);
+    else misses.push(`${url} ${fn}`);
+  }
+  if (found.size > 1) {
+    throw new EncodingError(
+      `Cannot tell which function "${reference.name}" is meant as ${
+        [...found.values()].join(" and ")
+      } have one of the same text: call register(import.meta, { ${reference.name} }) in them`,
+      { path: reference.name },
+    );
+  }
+  for (const [fn, url] of found) {
+    loaded.set(keyOf(reference), fn);
+    references.set(fn, { ...reference, modules: [url] });
+    return fn;
   }
   throw new EncodingError(
     `Cannot find function "${reference.name}" in this process as ${
@@ -292,15 +302,15 @@ function findExport(fn: AnyFunction): FunctionReference | undefined {
       } else if (!queue.includes(imported)) queue.push(imported);
     }
   }
-  if (likely.length > 0) {
-    const modules = likely.map(({ url }) => url);
-    return { modules, name: likely[0]!.name, registered: false, hash };
-  }
-  const place = inspectedModule(fn);
+  const place = likely.length === 1 ? undefined : inspectedModule(fn);
   if (place) {
     const text = readModule(place);
     const name = text === undefined ? fn.name : text?.exports.get(fn.name);
     if (name) return { modules: [place], name, registered: false, hash };
+  }
+  if (likely.length > 0) {
+    const modules = likely.map(({ url }) => url);
+    return { modules, name: likely[0]!.name, registered: false, hash };
   }
   // The child will see what these export.
   const modules = [...unlikely.map(({ url }) => url), ...remote, ...unread];

@@ -142,6 +142,45 @@ contract(
 );
 
 contract(
+  "Pool never runs a function of the same text in another module",
+  async (ctx) => {
+    const source = caller(
+      ctx,
+      `import { tell as tellA } from "./a.ts";
+       import { tell as tellB } from "./b.ts";`,
+      `console.log(await pool.apply(tellA).catch(said));
+       console.log(await pool.apply(tellB).catch(said));`,
+    );
+    const twin = (who: string) =>
+      `const who = "${who}"; export function tell() { return who; }`;
+    const files = { "a.ts": twin("a"), "b.ts": twin("b") };
+    const told = await runProgram(source, {
+      flags: [...FLAGS, "--allow-sys"],
+      files,
+    });
+    assertEquals(told.stdout, "a\nb\n", describeEnd(told));
+    const refused = await runProgram(source, { flags: FLAGS, files });
+    for (const line of refused.stdout.trim().split("\n")) {
+      assertMatch(
+        line,
+        /^EncodingError: Cannot tell which function "tell" .*a\.ts and .*b\.ts/,
+      );
+    }
+    const registered = await runProgram(source, {
+      flags: FLAGS,
+      files: Object.fromEntries(
+        Object.entries(files).map(([name, text]) => [
+          name,
+          `import { register } from "${PACKAGE}"; ${text}
+           register(import.meta, { tell });`,
+        ]),
+      ),
+    });
+    assertEquals(registered.stdout, "a\nb\n", describeEnd(registered));
+  },
+);
+
+contract(
   "Pool runs functions of a program from standard input if they are in a file",
   async (ctx) => {
     const stdin = caller(
