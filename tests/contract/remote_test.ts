@@ -10,13 +10,15 @@ import { describeEnd, runProgram } from "../_support/program.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** Serves the package to this machine. */
-function servePackage(): Deno.HttpServer<Deno.NetAddr> {
+/** Serves the package to this machine, and a program if there is one. */
+function servePackage(program?: string): Deno.HttpServer<Deno.NetAddr> {
   return Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     async (request) => {
       const { pathname } = new URL(request.url);
-      const text = await Deno.readTextFile(new URL(`.${pathname}`, ROOT));
+      const text = pathname === "/program.ts"
+        ? program
+        : await Deno.readTextFile(new URL(`.${pathname}`, ROOT));
       return new Response(text, {
         headers: { "content-type": "application/typescript" },
       });
@@ -24,16 +26,33 @@ function servePackage(): Deno.HttpServer<Deno.NetAddr> {
   );
 }
 
+/** What a program has to be allowed that is loaded from such a server. */
+function flagsFor(port: number): string[] {
+  return [
+    "run",
+    "--allow-read",
+    "--allow-run",
+    "--allow-ffi",
+    "--allow-net",
+    `--allow-import=127.0.0.1:${port}`,
+  ];
+}
+
+/** Where the package finds what the registry would give it. */
+function configuration(): string {
+  const log = new URL("tools/std/log/mod.ts", ROOT).href;
+  const imports = Object.fromEntries(
+    ["base-handler", "console-handler", "get-logger", "levels", "logger"]
+      .map((name) => [`@std/log/${name}`, log]),
+  );
+  return JSON.stringify({ imports });
+}
+
 contract(
   "A program that has the package from a server starts all kinds of children",
   async (ctx) => {
     await using server = servePackage();
     const { port } = server.addr;
-    const log = new URL("tools/std/log/mod.ts", ROOT).href;
-    const imports = Object.fromEntries(
-      ["base-handler", "console-handler", "get-logger", "levels", "logger"]
-        .map((name) => [`@std/log/${name}`, log]),
-    );
     const end = await runProgram(
       `
       import { getContext, sleep } from "http://127.0.0.1:${port}/mod.ts";
@@ -59,19 +78,12 @@ contract(
       }
     `,
       {
-        flags: [
-          "run",
-          "--allow-read",
-          "--allow-run",
-          "--allow-ffi",
-          "--allow-net",
-          `--allow-import=127.0.0.1:${port}`,
-        ],
+        flags: flagsFor(port),
         config: null,
         cwd: (folder) => folder,
         env: { DENO_DIR: "cache" },
         files: {
-          "deno.json": JSON.stringify({ imports }),
+          "deno.json": configuration(),
           // Knows nothing of the package.
           "tasks.ts": `
           export const square = (x: number) => x * x;
@@ -96,5 +108,35 @@ contract(
     );
   },
   // It loads all there is, and compiles it.
+  { limitMs: 90_000 },
+);
+
+contract(
+  "MAIN-02 a program that comes from a server itself",
+  async (ctx) => {
+    await using server = servePackage(`
+      import { getContext } from "./mod.ts";
+      export const square = (x: number) => x * x;
+      if (import.meta.main) {
+        const ctx = getContext("${ctx.getStartMethod()}");
+        await using pool = new ctx.Pool(1);
+        console.log(await pool.map(square, [1, 2, 3]));
+        const process = new ctx.Process({ target: square, args: [1] });
+        process.start();
+        console.log(await process.exited);
+      }
+    `);
+    const { port } = server.addr;
+    const end = await runProgram("", {
+      main: () => `http://127.0.0.1:${port}/program.ts`,
+      // Deno looks for none where the program is not a file.
+      flags: [...flagsFor(port), "--config=deno.json"],
+      config: null,
+      cwd: (folder) => folder,
+      env: { DENO_DIR: "cache" },
+      files: { "deno.json": configuration() },
+    });
+    assertEquals(end.stdout, "[ 1, 4, 9 ]\n0\n", describeEnd(end));
+  },
   { limitMs: 90_000 },
 );
