@@ -12,6 +12,7 @@ import {
   arenaFor,
   checkedTimeout,
   checkSignal,
+  LONGEST_TIMER_MS,
   S_IDENT,
   S_PID,
 } from "../memory/mod.ts";
@@ -645,7 +646,7 @@ async function untilSettled(
   const onAbort = () => reject(signal!.reason);
   const timer = timeout === Infinity
     ? undefined
-    : setTimeout(() => resolve(false), Math.min(timeout, 2 ** 31 - 1));
+    : setTimeout(() => resolve(false), Math.min(timeout, LONGEST_TIMER_MS));
   signal?.addEventListener("abort", onAbort);
   try {
     return await Promise.race([promise.then(() => true), early]);

@@ -83,7 +83,7 @@ export const TIMED_OUT: unique symbol = Symbol("timed out");
 export type Attempt<T> = () => T | typeof NOT_YET;
 
 /** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 /**
  * A blocked thread looks up this often, in milliseconds, because what it cannot
  * hear while blocked (the end of its own children) it has to go and see.

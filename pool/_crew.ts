@@ -11,14 +11,16 @@
  * done anything, for whatever reason, is *barren*. If more of them than the pool
  * has places (five at most) come one after the other, the next would end the
  * same way: the pool is broken, and the first of them is the cause. A worker that
- * says why it cannot begin (its initializer failed) breaks the pool at once.
+ * says why it cannot begin (its initializer failed) breaks the pool at once, and so
+ * does one that takes longer to begin than it may.
  *
  * Runs in the parent.
  *
  * @module
  */
-import { WorkerLostError } from "../errors.ts";
+import { ProcessError, WorkerLostError } from "../errors.ts";
 import { log } from "../_log.ts";
+import { LONGEST_TIMER_MS } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { gathered } from "./_protocol.ts";
@@ -133,7 +135,11 @@ export class Crew {
       `${method}PoolWorker-${this.started + 1}`,
       this.#options,
       (token, buffers) => this.#setup(token, buffers),
-      { awaited: this.awaited, ended: (worker) => this.#onEnd(worker) },
+      {
+        awaited: this.awaited,
+        late: (worker) => this.#onLate(worker),
+        ended: (worker) => this.#onEnd(worker),
+      },
     );
     this.started++;
     this.workers.add(worker);
@@ -153,6 +159,15 @@ export class Crew {
     );
     const setup: Setup = [initializer as Setup[0], finalizer, args];
     return gathered(toMessage(setup, target, "[initializer, finalizer]"));
+  }
+
+  /** Others would take as long. */
+  #onLate({ process: { name } }: PoolWorker): void {
+    this.#events.broke(
+      new ProcessError(
+        `Cannot go on with the pool as ${name} takes no tasks ${this.#options.startMs} ms after its start: its modules and the initializer take longer than 'startTimeout' allows`,
+      ),
+    );
   }
 
   #onEnd(worker: PoolWorker): void {
@@ -228,7 +243,7 @@ export class Crew {
   #lookAtIdleIn(ms: number): void {
     this.#idleTimer = setTimeout(
       () => this.#sendIdleAway(),
-      Math.max(1, Math.min(ms, 2 ** 31 - 1)),
+      Math.max(1, Math.min(ms, LONGEST_TIMER_MS)),
     );
     Deno.unrefTimer(this.#idleTimer as unknown as number);
   }

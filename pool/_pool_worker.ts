@@ -18,6 +18,7 @@ import { BufferPort } from "../contexts/buffer_port.ts";
 import { whenStill } from "../contexts/graves.ts";
 import { INTERNAL, Process } from "../contexts/process.ts";
 import { log } from "../_log.ts";
+import { LONGEST_TIMER_MS } from "../memory/mod.ts";
 import type { Arena, Message } from "../memory/mod.ts";
 import { bindTo } from "../primitives/block.ts";
 import { HeldTasks } from "./_held_tasks.ts";
@@ -83,6 +84,8 @@ export interface WorkerOwner {
    * for each answer took as long as a short task.)
    */
   readonly awaited: Set<PoolWorker>;
+  /** It is not ready after the time that it may take for that. */
+  late(worker: PoolWorker): void;
   /** It has ended. */
   ended(worker: PoolWorker): void;
 }
@@ -120,6 +123,7 @@ export class PoolWorker {
   #tasksLeft: number;
   #state: "open" | "leaving" | "stopping" = "open";
   #endTimer: ReturnType<typeof setTimeout> | undefined;
+  #startTimer: ReturnType<typeof setTimeout> | undefined;
   #isFreed = false;
   #busyMs = 0;
   /** When it got its first task, or gave its last answer, or began. */
@@ -190,6 +194,11 @@ export class PoolWorker {
       throw error;
     }
     this.#awaited.add(this);
+    if (options.startMs === Infinity) return;
+    this.#startTimer = setTimeout(() => {
+      if (!this.isReady && !this.isLeaving) owner.late(this);
+    }, Math.min(options.startMs, LONGEST_TIMER_MS));
+    Deno.unrefTimer(this.#startTimer as unknown as number);
   }
 
   // ---- what is known of it ------------------------------------------------------
@@ -447,6 +456,7 @@ export class PoolWorker {
   /** Says that it has begun to take orders: its time counts from now. */
   begin(): void {
     this.#hasBegun = true;
+    clearTimeout(this.#startTimer);
     this.#changedMs = performance.now();
     if (this.tasks.size === 0) this.#awaited.delete(this);
   }
@@ -514,6 +524,7 @@ export class PoolWorker {
     this.#isFreed = true;
     this.#awaited.delete(this);
     clearTimeout(this.watch?.timer);
+    clearTimeout(this.#startTimer);
     clearTimeout(this.#endTimer);
     this.#buffers?.close();
     const giveBack = () => {

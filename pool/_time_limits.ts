@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { LONGEST_TIMER_MS } from "../memory/mod.ts";
 import { LOADING } from "./_protocol.ts";
 import type { PoolWorker } from "./_pool_worker.ts";
 import type { Task } from "./_task.ts";
@@ -25,8 +26,6 @@ const LOOKS_PER_ITEM = 8;
  * for many tasks, and a task must not fail because it was the first.
  */
 const LEAST_LOADING_MS = 10_000;
-/** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What becomes of a task whose time is up. */
 export interface TimeLimitEvents {

@@ -6,11 +6,12 @@
  * @module
  */
 import { PoolTerminatedError, ProcessError, TimeoutError } from "../errors.ts";
-import { checkedTimeout, checkSignal } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-
-/** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Rejects whatever is resolved with it. A promise that is rejected does so, too, but

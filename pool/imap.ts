@@ -10,7 +10,11 @@
  * @module
  */
 import { PoolTerminatedError, TimeoutError } from "../errors.ts";
-import { checkedTimeout, checkSignal } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { drop, encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
@@ -23,9 +27,6 @@ import type { AnyIterable, ResolvedOptions } from "./options.ts";
 
 /** Items ahead for each worker: enough for one running, one waiting, and slack. */
 const BUFFERED_PER_WORKER = 4;
-
-/** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** How long to wait for a source that owes an item before it can be closed. */
 const CLOSING_MS = 1000;

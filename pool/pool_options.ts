@@ -41,6 +41,14 @@ export interface PoolOptions<I extends unknown[] = []> {
    */
   initArgs?: readonly [...I] | undefined;
   /**
+   * Milliseconds a worker may take from its start until it takes tasks: to load its
+   * modules, and to run the initializer. If one takes longer, the pool fails as it
+   * does if the initializer fails.
+   *
+   * @default {undefined} no limit
+   */
+  startTimeout?: number | undefined;
+  /**
    * Called last in each worker that ends in good order: because the pool was
    * closed, or the worker is replaced or not needed. It may take ten seconds.
    */
@@ -86,6 +94,7 @@ export interface ResolvedPoolOptions {
   readonly idleMs: number;
   readonly initializer: ((...args: never[]) => unknown) | null;
   readonly initArgs: readonly unknown[];
+  readonly startMs: number;
   readonly finalizer: (() => unknown) | null;
   readonly maxTasks: number;
   readonly maxMemoryMb: number;
@@ -121,6 +130,7 @@ export function resolvedPool(
     idleMs: checkedIdle(options.idleTimeout),
     initializer: callable("initializer", options.initializer),
     initArgs: checkedArgs(options.initArgs),
+    startMs: checkedStart(options.startTimeout),
     finalizer: callable("finalizer", options.finalizer),
     maxTasks: checkedMaxTasks(options.maxTasksPerChild),
     maxMemoryMb: checkedMemory(options.maxMemoryPerChildMb),
@@ -159,6 +169,14 @@ function checkedIdle(timeout: number | undefined): number {
   if (ms >= 0) return ms;
   throw new RangeError(
     `Cannot create a pool as 'idleTimeout' must be 0 ms or more: it is ${ms}`,
+  );
+}
+
+function checkedStart(timeout: number | undefined): number {
+  const ms = checkedTimeout(timeout);
+  if (ms > 0) return ms;
+  throw new RangeError(
+    `Cannot create a pool as 'startTimeout' must be more than 0 ms: it is ${ms}`,
   );
 }
 

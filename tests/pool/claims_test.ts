@@ -11,6 +11,7 @@ import {
   assertInstanceOf,
   assertMatch,
   assertRejects,
+  assertThrows,
 } from "@std/assert";
 import {
   EncodingError,
@@ -712,5 +713,37 @@ contract(
       }
       await pool.join();
     }
+  },
+);
+
+contract(
+  "startTimeout ends a pool whose workers do not come to take tasks",
+  async (ctx) => {
+    for (const initializer of [work.burn, work.block, work.stay]) {
+      const begun = SharedGate.in(ctx);
+      const pool = new ctx.Pool({
+        processes: 2,
+        startTimeout: 1000,
+        initializer: initializer as (begun: SharedGate) => unknown,
+        initArgs: [begun],
+      });
+      const pending = pool.map(work.square, [1, 2, 3]);
+      const error = await assertRejects(() => pending, ProcessError);
+      assertMatch(
+        error.message,
+        /PoolWorker-\d takes no tasks 1000 ms after its start/,
+      );
+      await assertRejects(() => pool.ready, ProcessError, "takes no tasks");
+      await assertRejects(() => pool.apply(work.square, [1]), ProcessError);
+      await pool.terminate();
+    }
+    // Those that come in time are not ended later.
+    await using pool = new ctx.Pool({ processes: 1, startTimeout: 20_000 });
+    assertEquals(await pool.map(work.square, [1, 2, 3]), [1, 4, 9]);
+    for (const startTimeout of [0, -1, NaN]) {
+      assertThrows(() => new ctx.Pool({ startTimeout }), RangeError);
+    }
+    // A pool that nobody waits for does not keep the program, nor does its timer.
+    await using _idle = new ctx.Pool({ processes: 1, startTimeout: Infinity });
   },
 );
