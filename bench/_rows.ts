@@ -298,7 +298,7 @@ export function rowsFor(rivals: Installed): Row[] {
       title: "CPU-bound map, 2 workers against 1",
       unit: "times as fast",
       ...more,
-      rounds: 7,
+      rounds: 15,
       sides: { ...bothOurs("cpu"), ...cpython("cpu") },
       targets: [...targets("must", 1.85), ...targets("aim", 1.95)],
     },
