@@ -39,7 +39,7 @@ export interface Guarding extends ManagedObject {
   isOwnedBy(client: Caller): boolean;
   /** Lets go however often it is held; says how often. */
   suspend(client: Caller): number;
-  /** Takes it again as often. */
+  /** Takes it again as often, unless the client ends before. */
   resume(client: Caller, depth: number): Promise<void>;
 }
 
@@ -88,8 +88,15 @@ abstract class AnyLock extends ManagedObject implements Guarding {
 
   async resume(client: Caller, depth: number): Promise<void> {
     // Whatever becomes of the call: it goes on only with the lock.
-    const { signal } = new AbortController();
-    await this.#line.wait({ signal }, {}, () => this.#take(client, depth));
+    const control = new AbortController();
+    const forget = client.onGone(() => control.abort());
+    try {
+      await this.#line.wait(control, {}, () => this.#take(client, depth));
+    } catch {
+      // The client has ended, and nobody goes on.
+    } finally {
+      forget();
+    }
   }
 
   /** Goes back by one. */
@@ -109,7 +116,8 @@ abstract class AnyLock extends ManagedObject implements Guarding {
     client: Caller,
     depth: number,
   ): { hold: Hold; isAbandoned: boolean } | undefined {
-    if (this.hold) return undefined;
+    // One that has ended would never give it back.
+    if (this.hold || client.isGone) return undefined;
     const isAbandoned = this.#isAbandoned;
     this.#isAbandoned = false;
     const hold: Hold = { client, depth, forget: () => {} };
@@ -306,7 +314,8 @@ export class ManagedCondition extends ManagedObject {
       this.#sleepers.delete(sleeper);
       if (!client.isGone) await this.#lock.resume(client, depth);
       // It was woken for nothing: somebody else gets the news.
-      if (isAborted && sleeper.isNotified) this.#wake(1);
+      const isInVain = isAborted || client.isGone;
+      if (isInVain && sleeper.isNotified) this.#wake(1);
     }
     return sleeper.isNotified;
   }

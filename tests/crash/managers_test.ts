@@ -31,6 +31,7 @@ import {
   startAndStay,
   useLater,
   waitAndStay,
+  waitHoldingAndStay,
 } from "../fixtures/managers.ts";
 import type { MyManager, Workshop } from "../fixtures/managers.ts";
 import { LEARN_MS, managed, timeOf } from "../managers/_managed.ts";
@@ -172,6 +173,37 @@ managed(
     await promptly(() => broken);
     await barrier.reset();
     assertEquals(await barrier.nWaiting(), 0);
+  },
+);
+
+managed(
+  "a client killed while it is to get a condition's lock back does not get it",
+  async (m, ctx) => {
+    const condition = await m.Condition();
+    const [sign, otherSign] = [await m.Lock(), await m.Lock()];
+    const first = await started(ctx, waitHoldingAndStay, condition, sign);
+    const here = SharedGate.in(ctx);
+    const second = new ctx.Process({
+      target: waitHoldingAndStay,
+      args: [condition, otherSign, here],
+    });
+    second.start();
+    await here.reaches(1, "the second waits, too");
+    await condition.acquire();
+    await condition.notify();
+    // The first has the news and waits for the lock, which we have.
+    await kill(first);
+    await promptly(async () => {
+      assertEquals((await sign.acquire())?.abandoned, true);
+    });
+    await condition.release();
+    // Neither the lock nor the news is lost with it.
+    await promptly(() => here.reaches(2, "the second is told"));
+    await promptly(async () => {
+      assert(await condition.acquire({ timeout: LEARN_MS }), "it is free");
+    });
+    await condition.release();
+    await kill(second as unknown as Process);
   },
 );
 
