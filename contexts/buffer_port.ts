@@ -19,7 +19,7 @@ import { builtin } from "./_node.ts";
 import { current } from "./current.ts";
 
 /** What goes through a port; `null` recalls what was posted with that number. */
-type Parcel = readonly [
+type Posting = readonly [
   number: number,
   buffers: readonly SharedArrayBuffer[] | null,
 ];
@@ -30,7 +30,7 @@ export class BufferPort {
   readonly #received = new Map<number, readonly SharedArrayBuffer[]>();
   readonly #receive: (
     port: MessagePort,
-  ) => { message: Parcel } | undefined;
+  ) => { message: Posting } | undefined;
 
   /** Reads and writes a port. Nobody else may. */
   constructor(port: MessagePort) {
@@ -45,7 +45,7 @@ export class BufferPort {
     return [new BufferPort(port1), port2];
   }
 
-  /** Numbers of the messages whose buffers have been read and not been taken. */
+  /** Of how many messages the buffers have been read and not been taken. */
   get size(): number {
     return this.#received.size;
   }
@@ -57,8 +57,8 @@ export class BufferPort {
    * @param buffers What it refers to, by their places here.
    */
   post(number: number, buffers: readonly SharedArrayBuffer[]): void {
-    const parcel: Parcel = [number, buffers];
-    this.#port.postMessage(parcel);
+    const posting: Posting = [number, buffers];
+    this.#port.postMessage(posting);
   }
 
   /**
@@ -67,8 +67,8 @@ export class BufferPort {
    * @param number Number of the message.
    */
   recall(number: number): void {
-    const parcel: Parcel = [number, null];
-    this.#port.postMessage(parcel);
+    const posting: Posting = [number, null];
+    this.#port.postMessage(posting);
   }
 
   /**

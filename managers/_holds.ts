@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { LONGEST_TIMER_MS } from "../memory/mod.ts";
 import type { Objects, Referent } from "./_objects.ts";
 
 /** Whoever has sent a proxy on. */
@@ -101,7 +102,7 @@ export class Holds {
   }
 
   #limit(ticket: string, hold: Hold): void {
-    const ms = Math.min(this.#timeoutMs, 2 ** 31 - 1);
+    const ms = Math.min(this.#timeoutMs, LONGEST_TIMER_MS);
     hold.timer = setTimeout(() => this.drop(ticket), ms);
     Deno.unrefTimer(hold.timer as unknown as number);
   }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, LONGEST_TIMER_MS } from "../memory/mod.ts";
 
 /** A client, as an object of the server sees it. */
 export interface Caller {
@@ -116,7 +116,7 @@ export class Line {
     };
     const timer = ms === Infinity ? undefined : setTimeout(
       () => giveUp(() => resolve(undefined)),
-      Math.min(ms, 2 ** 31 - 1),
+      Math.min(ms, LONGEST_TIMER_MS),
     );
     const onAbort = () => giveUp(() => reject(signal.reason));
     signal.addEventListener("abort", onAbort, { once: true });

@@ -9,14 +9,12 @@
  *
  * @module
  */
+import { LONGEST_TIMER_MS } from "./limits.ts";
 import type { Memory, MemoryHandle } from "./memory.ts";
 import { hasChanged, reservations } from "./memory.ts";
 
 /** Commit in steps, so that growing is rare: each step is one system call. */
 const COMMIT_STEP = 16 * 1024 * 1024;
-
-/** The longest interval a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** See the module. */
 export class ThreadMemory implements Memory {

@@ -55,6 +55,7 @@
  * @module
  */
 import * as at from "./layout.ts";
+import { checkedTimeout, checkSignal, LONGEST_TIMER_MS } from "./limits.ts";
 import type { Memory } from "./memory.ts";
 import { slotOf, slotWord } from "./participants.ts";
 import type { Participants } from "./participants.ts";
@@ -82,8 +83,6 @@ export const TIMED_OUT: unique symbol = Symbol("timed out");
  */
 export type Attempt<T> = () => T | typeof NOT_YET;
 
-/** The longest delay a timer takes, in milliseconds. */
-export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 /**
  * A blocked thread looks up this often, in milliseconds, because what it cannot
  * hear while blocked (the end of its own children) it has to go and see.
@@ -689,40 +688,6 @@ export class Waiting {
     Atomics.store(this.#words, this.#slot + at.S_ENTRIES_USED, used + 1);
     return this.#slot + at.S_ENTRIES + used * at.ENTRY_WORDS;
   }
-}
-
-/** Checks a timeout; `undefined` is for ever. */
-export function checkedTimeout(timeout: number | undefined): number {
-  if (timeout === undefined) return Infinity;
-  if (typeof timeout !== "number") {
-    throw new TypeError(
-      `Cannot wait as 'timeout' must be a number of milliseconds: it is ${
-        Deno.inspect(timeout)
-      }`,
-    );
-  }
-  if (Number.isNaN(timeout)) {
-    throw new RangeError("Cannot wait as 'timeout' must not be NaN");
-  }
-  return timeout;
-}
-
-/**
- * Checks a signal.
- *
- * @param signal What was given.
- * @throws Its reason, if it is aborted.
- */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot wait as 'signal' must be an AbortSignal: it is ${
-        Deno.inspect(signal)
-      }`,
-    );
-  }
-  signal.throwIfAborted();
 }
 
 /** One turn of the event loop: 2 µs. */

@@ -23,6 +23,7 @@
  */
 import { log } from "../_log.ts";
 import { ProcessError, TimeoutError } from "../errors.ts";
+import { LONGEST_TIMER_MS } from "../memory/mod.ts";
 import { Link } from "./_link.ts";
 import { addressOf, textOf } from "./address.ts";
 import type { Address } from "./address.ts";
@@ -33,8 +34,6 @@ import type { Credentials } from "./authentication.ts";
 const PATIENCE = 1 / 4;
 /** The pause after a socket could not be taken. */
 const PAUSE_MS = 100;
-/** The longest delay a timer takes. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Whom to let in, and whom to tell. */
 export interface DoorSettings {

@@ -11,8 +11,9 @@
  * @module
  */
 import { TimeoutError } from "../errors.ts";
+import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { checkedTimeout, checkSignal, limit } from "./_waits.ts";
+import { limit } from "./_waits.ts";
 
 /** Frames that wait are put together up to this: four writes cost as one. */
 const TOGETHER_BYTES = 64 * 1024;

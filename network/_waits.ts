@@ -12,15 +12,17 @@
  *
  * @module
  */
+import {
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 
 /** What an attempt gives when it did not succeed. */
 export const NOT_YET: unique symbol = Symbol("not yet");
 /** What a wait gives when its time ran out. */
 export const TIMED_OUT: unique symbol = Symbol("timed out");
-
-/** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** One wait in progress. */
 interface Waiter {
@@ -142,47 +144,4 @@ export function limit(
       signal?.removeEventListener("abort", on.onAbort);
     },
   };
-}
-
-/**
- * Checks a time.
- *
- * @param timeout What was given.
- * @param name What it was given as.
- * @returns The time, `Infinity` for ever.
- */
-export function checkedTimeout(
-  timeout: number | undefined,
-  name = "timeout",
-): number {
-  if (timeout === undefined) return Infinity;
-  if (typeof timeout !== "number") {
-    throw new TypeError(
-      `Cannot wait as '${name}' must be a number of milliseconds: it is ${
-        Deno.inspect(timeout)
-      }`,
-    );
-  }
-  if (Number.isNaN(timeout)) {
-    throw new RangeError(`Cannot wait as '${name}' must not be NaN`);
-  }
-  return timeout;
-}
-
-/**
- * Checks a signal.
- *
- * @param signal What was given.
- * @throws Its reason, if it is aborted.
- */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot wait as 'signal' must be an AbortSignal: it is ${
-        Deno.inspect(signal)
-      }`,
-    );
-  }
-  signal.throwIfAborted();
 }

@@ -6,10 +6,11 @@
  * @module
  */
 import { TimeoutError } from "../errors.ts";
+import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { Link } from "./_link.ts";
 import { checkedDigest, Secret } from "./_secret.ts";
-import { checkedTimeout, checkSignal, limit } from "./_waits.ts";
+import { limit } from "./_waits.ts";
 import { checkCount, connectTo, placeFor, textOf } from "./address.ts";
 import type { Address, Family } from "./address.ts";
 import { authenticate } from "./authentication.ts";

@@ -10,13 +10,14 @@
  */
 import { TO_WIRE } from "../codec/mod.ts";
 import { AuthenticationError, EncodingError, TimeoutError } from "../errors.ts";
+import { checkedTimeout, LONGEST_TIMER_MS } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { becomesReady } from "../primitives/waitable.ts";
 import { Doorkeeper, listenerClosed } from "./_doorkeeper.ts";
 import type { Link } from "./_link.ts";
 import { checkedDigest, Secret } from "./_secret.ts";
-import { checkedTimeout, NOT_YET, TIMED_OUT, Waits } from "./_waits.ts";
+import { NOT_YET, TIMED_OUT, Waits } from "./_waits.ts";
 import { checkCount, listenAt, textOf } from "./address.ts";
 import type { Address, Family, Post } from "./address.ts";
 import type { AuthKeyLike, Credentials, Digest } from "./authentication.ts";
@@ -350,7 +351,7 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
 
 function checkedDeadline(handshakeTimeout: number): number {
   const ms = checkedTimeout(handshakeTimeout, "handshakeTimeout");
-  if (ms > 0) return Math.min(ms, 2 ** 31 - 1);
+  if (ms > 0) return Math.min(ms, LONGEST_TIMER_MS);
   throw new RangeError(
     `Cannot listen as 'handshakeTimeout' must be above 0: it is ${ms}`,
   );

@@ -13,13 +13,15 @@
  *
  * @module
  */
-import { checkedTimeout, checkSignal, NOT_YET } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+  NOT_YET,
+} from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
 import { readinessOf } from "./waitable.ts";
 import type { Readiness, SharedReadiness } from "./waitable.ts";
-
-/** The longest delay a timer takes, in milliseconds. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Waits until at least one of several objects is ready: a connection when there

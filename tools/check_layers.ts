@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   memory: GROUND,
   codec: GROUND,
   primitives: [...GROUND, "memory", "codec"],
-  network: [...GROUND, "codec", "primitives"],
+  network: [...GROUND, "memory", "codec", "primitives"],
   contexts: [...GROUND, "memory", "codec", "primitives"],
   pool: [...GROUND, "memory", "codec", "primitives", "contexts"],
   managers: [

@@ -1,0 +1,53 @@
+/**
+ * What limits a wait, and the checks that all waits have in common.
+ *
+ * Runs in the parent and in the child.
+ *
+ * @module
+ */
+
+/** The longest delay a timer takes, in milliseconds. */
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
+
+/**
+ * Checks a time.
+ *
+ * @param timeout What was given.
+ * @param name What it was given as.
+ * @returns The time in milliseconds, `Infinity` for ever.
+ */
+export function checkedTimeout(
+  timeout: number | undefined,
+  name: string = "timeout",
+): number {
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== "number") {
+    throw new TypeError(
+      `Cannot wait as '${name}' must be a number of milliseconds: it is ${
+        Deno.inspect(timeout)
+      }`,
+    );
+  }
+  if (Number.isNaN(timeout)) {
+    throw new RangeError(`Cannot wait as '${name}' must not be NaN`);
+  }
+  return timeout;
+}
+
+/**
+ * Checks a signal.
+ *
+ * @param signal What was given.
+ * @throws Its reason, if it is aborted.
+ */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot wait as 'signal' must be an AbortSignal: it is ${
+        Deno.inspect(signal)
+      }`,
+    );
+  }
+  signal.throwIfAborted();
+}
