@@ -87,7 +87,9 @@ export class Decoder extends Reader {
     else this.open(message.bytes, 0, message.payloads);
     this.#options = options;
     this.#maxDepth = options.maxDepth ?? Infinity;
-    if (options.allocate) this.allocate = options.allocate;
+    // Zeroed memory that nobody looks at costs nothing, however much it is.
+    if (options.scouts) this.fills = false;
+    else if (options.allocate) this.allocate = options.allocate;
     const version = this.byte();
     this.#referring = (version & tags.FLAG_REFERENCES) !== 0;
     if ((version & ~tags.FLAGS) !== tags.VERSION) {

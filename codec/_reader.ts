@@ -63,6 +63,8 @@ export class Reader {
   end = 0;
   /** Gives memory for binary data. */
   allocate: Allocate = zeroed;
+  /** Whether that memory is filled: not if nobody will use it. */
+  fills = true;
   #payloads: readonly Payload[] = NO_PAYLOADS;
   #payloadsTaken = 0;
 
@@ -89,6 +91,7 @@ export class Reader {
   close(): void {
     this.bytes = EMPTY;
     this.allocate = zeroed;
+    this.fills = true;
     this.#payloads = NO_PAYLOADS;
   }
 
@@ -205,7 +208,7 @@ export class Reader {
   copy(start: number, length: number): Uint8Array<ArrayBuffer> {
     // Not slice(): it is slower, and a subclass could make it give a view.
     const copy = this.allocate(length);
-    copy.set(this.bytes.subarray(start, start + length));
+    if (this.fills) copy.set(this.bytes.subarray(start, start + length));
     return copy;
   }
 

@@ -300,6 +300,20 @@ Deno.test("decode() revives nothing of a message if it is told to look first", (
   assertEquals(calls, ["looked"]);
 
   calls.length = 0;
+  // Nothing is copied for that.
+  const large = encode([known("a"), new Uint8Array([1, 2, 3]), [0.5, 1.5]]);
+  const allocate = () => {
+    throw new Error("It asks for memory to keep");
+  };
+  decodeMessage(large, { scouts: true, allocate });
+  assertThrows(() => decodeMessage(large, { allocate }), Error, "asks for");
+  assertEquals(decodeMessage(large, look(large)), [
+    "a",
+    new Uint8Array([1, 2, 3]),
+    [0.5, 1.5],
+  ]);
+
+  calls.length = 0;
   const plain = encode([1, { b: 2 }]);
   assertEquals(decodeMessage(plain, look(plain)), [1, { b: 2 }]);
   assertEquals(calls, []);
