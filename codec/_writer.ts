@@ -30,6 +30,7 @@ import {
   UTF8,
 } from "./_tags.ts";
 import { NEGATIVE_INTEGERS_END, SHORT_STRING } from "./_tags.ts";
+import { lengthOf } from "./length.ts";
 
 /** A message in pieces; see `encodeParts()`. */
 export interface EncodedParts {
@@ -252,7 +253,9 @@ export class Writer {
   /** Appends bytes as they are. */
   raw(payload: Uint8Array): void {
     const length = payload.length;
-    if (length >= this.payloadBytes) {
+    const isApart = length >= this.payloadBytes ||
+      length < 0 && this.payloadBytes < Infinity; // see `length.ts`
+    if (isApart) {
       this.#payloads.push(payload);
       this.#cuts.push(this.position);
       return;
@@ -292,7 +295,7 @@ export class Writer {
       const cut = this.#cuts[i] as number;
       // Never empty: there is a tag and a length before each payload.
       parts.push(this.bytes.subarray(start, cut), payload);
-      byteLength += payload.length;
+      byteLength += lengthOf(payload);
       start = cut;
     }
     if (start < this.position) {
@@ -310,7 +313,7 @@ export class Writer {
     for (const [i, payload] of this.#payloads.entries()) {
       const cut = this.#cuts[i] as number;
       writer.varint(cut - end);
-      writer.varint(payload.length);
+      writer.varint(lengthOf(payload));
       end = cut;
     }
     return writer.whole();

@@ -315,7 +315,8 @@ export class Ring {
   }
 
   #checkLength(byteLength: number): void {
-    if (byteLength > LONGEST_MESSAGE) {
+    // No length is below zero; but what were written here would be lost.
+    if (byteLength > LONGEST_MESSAGE || byteLength < 0) {
       throw new RangeError(
         `Cannot send a message of ${byteLength} bytes as the limit is ${LONGEST_MESSAGE}: send it in pieces, or use SharedMemory`,
       );

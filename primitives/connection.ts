@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { lengthOf } from "../codec/length.ts";
 import { registerTag } from "../codec/mod.ts";
 import {
   BufferTooShortError,
@@ -230,7 +231,7 @@ export class Connection<T = unknown> {
   ): Parcel {
     this.#checkSending();
     const bytes = partOf(bytesOf(view), offset, size);
-    return new Parcel({ byteLength: bytes.byteLength, parts: [bytes] });
+    return new Parcel({ byteLength: lengthOf(bytes), parts: [bytes] });
   }
 
   // ---- receiving ------------------------------------------------------------
