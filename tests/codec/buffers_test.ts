@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { encodeLiftable } from "../../codec/encoder.ts";
 import { decode, encode, encodeParts } from "../../codec/mod.ts";
 import { EncodingError } from "../../errors.ts";
 import { collectGarbage } from "../_support/garbage.ts";
@@ -159,16 +158,4 @@ Deno.test("encode() takes a message of many megabytes", () => {
   ];
   const restored = decode(encode(value)) as typeof value;
   assertSame(restored.map(summary), value.map(summary));
-});
-
-Deno.test("encodeLiftable() knows how long 2 GiB are when it is hot", () => {
-  // Hot code of V8 15.0, of its middle tier, takes that length for a negative
-  // number.
-  const small = new Uint8Array(REFERRED);
-  for (let i = 0; i < 3000; i++) encodeLiftable(small);
-  // Zeroes that nobody has touched cost no memory.
-  const { byteLength, parts } = encodeLiftable(new Uint8Array(2 ** 31));
-  assert(byteLength > 2 ** 31, `they are ${byteLength} bytes`);
-  assert(byteLength < 2 ** 31 + 64, `they are ${byteLength} bytes`);
-  assert(parts.some((part) => Reflect.get(part, "length") === 2 ** 31));
 });
