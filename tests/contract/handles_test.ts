@@ -4,6 +4,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import type { Context } from "../../contexts/mod.ts";
 import { EncodingError, QueueFullError, TimeoutError } from "../../errors.ts";
 import { killThreadWith, stay } from "../fixtures/targets.ts";
 import { contract } from "../_support/contract.ts";
@@ -28,6 +29,20 @@ import {
 } from "../fixtures/plain.ts";
 import { Elsewhere } from "../fixtures/elsewhere.ts";
 import "../../mod.ts";
+
+/** Fails if the memory of a lock that is in use has been given to another. */
+async function assertStillOwn(
+  ctx: Context,
+  lock: InstanceType<Context["Lock"]>,
+): Promise<void> {
+  const others = Array.from({ length: 50 }, () => new ctx.Lock());
+  await lock.acquire();
+  for (const other of others) {
+    assertEquals(await other.acquire({ block: false }) !== null, true);
+    other.release();
+  }
+  lock.release();
+}
 
 contract(
   "Process hands a connection to a module that does not import the package",
@@ -93,13 +108,7 @@ contract(
     );
     // Whatever the worker had is given back, and no more than that.
     await pool.terminate();
-    const others = Array.from({ length: 50 }, () => new ctx.Lock());
-    await lock.acquire();
-    for (const other of others) {
-      assertEquals(await other.acquire({ block: false }) !== null, true);
-      other.release();
-    }
-    lock.release();
+    await assertStillOwn(ctx, lock);
   },
 );
 
@@ -144,13 +153,7 @@ contract(
     );
     list[Symbol.dispose]();
     await pool.terminate();
-    const others = Array.from({ length: 50 }, () => new ctx.Lock());
-    await lock.acquire();
-    for (const other of others) {
-      assertEquals(await other.acquire({ block: false }) !== null, true);
-      other.release();
-    }
-    lock.release();
+    await assertStillOwn(ctx, lock);
     for (const queue of [looped, simple]) queue.close();
     queue.close();
     reader.close();

@@ -1,6 +1,10 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { BufferPort } from "../../contexts/buffer_port.ts";
-import { once } from "../_support/contract.ts";
+import "../../mod.ts";
+import { contract, once } from "../_support/contract.ts";
+import { SharedGate } from "../_support/meeting.ts";
+import { ignore } from "../fixtures/plain.ts";
+import { waitFor } from "../fixtures/pool_targets.ts";
 
 /** Both ends, in one thread. */
 function pair(): [BufferPort, BufferPort] {
@@ -67,3 +71,38 @@ once("BufferPort keeps nothing for a message that was taken back", () => {
   here.close();
   there.close();
 });
+
+contract(
+  "Pool recalls the buffers of a task that it takes back",
+  async (ctx) => {
+    const { post, recall } = BufferPort.prototype;
+    const posted: number[] = [];
+    const recalled: number[] = [];
+    BufferPort.prototype.post = function (number, buffers) {
+      posted.push(number);
+      post.call(this, number, buffers);
+    };
+    BufferPort.prototype.recall = function (number) {
+      recalled.push(number);
+      recall.call(this, number);
+    };
+    try {
+      await using pool = new ctx.Pool(1);
+      const [here, go] = [SharedGate.in(ctx), SharedGate.in(ctx)];
+      const long = pool.apply(waitFor, [here, go]);
+      await here.reaches(1, "the worker is busy");
+      const behind = pool.applyAsync(ignore, [numbered(1)]);
+      assertEquals([posted.length, recalled.length], [1, 0]);
+      behind.cancel();
+      assertEquals(recalled, posted);
+      go.arrive();
+      await long;
+      // What is done is not recalled.
+      await pool.apply(ignore, [numbered(2)]);
+      assertEquals([posted.length, recalled.length], [2, 1]);
+    } finally {
+      Object.assign(BufferPort.prototype, { post, recall });
+    }
+  },
+  { methods: ["worker"] },
+);
