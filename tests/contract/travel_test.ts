@@ -97,6 +97,37 @@ async function reported(
   return kinds;
 }
 
+/** Puts all into a queue, from which a child gets them. */
+async function byQueue(
+  ctx: Context,
+  queue: { put(parcel: Parcel): Promise<void>; close(): void },
+  // deno-lint-ignore no-explicit-any -- see `reported()`
+  target: (...args: any[]) => unknown,
+  parcels: Parcel[],
+): Promise<string[]> {
+  for (const parcel of parcels) await queue.put(parcel);
+  const { length } = parcels;
+  const kinds = await reported(ctx, target, [queue, length], length);
+  queue.close();
+  return kinds;
+}
+
+/** Sends all through a pipe, from which a child receives them. */
+async function byPipe(
+  ctx: Context,
+  // deno-lint-ignore no-explicit-any -- see `reported()`
+  target: (...args: any[]) => unknown,
+  parcels: Parcel[],
+): Promise<string[]> {
+  const [here, there] = ctx.Pipe<Parcel>();
+  for (const parcel of parcels) await here.send(parcel);
+  const { length } = parcels;
+  const kinds = await reported(ctx, target, [there, length], length);
+  here.close();
+  there.close();
+  return kinds;
+}
+
 /** Uses what has come back. */
 async function used(parcels: Iterable<Parcel>): Promise<string[]> {
   const kinds: string[] = [];
@@ -114,58 +145,18 @@ type Way = (
 const ways: Record<string, Way> = {
   "the arguments of a process": (ctx, parcels) =>
     reported(ctx, travel.useAll, [parcels], parcels.length),
-  "Queue.get()": async (ctx, parcels) => {
-    using queue = new ctx.Queue<Parcel>();
-    for (const parcel of parcels) await queue.put(parcel);
-    const { length } = parcels;
-    return await reported(ctx, travel.useEachGot, [queue, length], length);
-  },
-  "Queue.getSync()": async (ctx, parcels) => {
-    using queue = new ctx.Queue<Parcel>();
-    for (const parcel of parcels) await queue.put(parcel);
-    const { length } = parcels;
-    return await reported(ctx, travel.useEachGotSync, [queue, length], length);
-  },
-  "a loop over a Queue": async (ctx, parcels) => {
-    using queue = new ctx.Queue<Parcel>();
-    for (const parcel of parcels) await queue.put(parcel);
-    const { length } = parcels;
-    return await reported(ctx, travel.useEachOf, [queue, length], length);
-  },
-  "SimpleQueue.get()": async (ctx, parcels) => {
-    using queue = new ctx.SimpleQueue<Parcel>();
-    for (const parcel of parcels) await queue.put(parcel);
-    const { length } = parcels;
-    return await reported(ctx, travel.useEachGot, [queue, length], length);
-  },
-  "Connection.recv()": async (ctx, parcels) => {
-    const [here, there] = ctx.Pipe<Parcel>();
-    for (const parcel of parcels) await here.send(parcel);
-    const { length } = parcels;
-    const kinds = await reported(
-      ctx,
-      travel.useEachReceived,
-      [there, length],
-      length,
-    );
-    here.close();
-    there.close();
-    return kinds;
-  },
-  "Connection.recvSync()": async (ctx, parcels) => {
-    const [here, there] = ctx.Pipe<Parcel>();
-    for (const parcel of parcels) await here.send(parcel);
-    const { length } = parcels;
-    const kinds = await reported(
-      ctx,
-      travel.useEachReceivedSync,
-      [there, length],
-      length,
-    );
-    here.close();
-    there.close();
-    return kinds;
-  },
+  "Queue.get()": (ctx, parcels) =>
+    byQueue(ctx, new ctx.Queue<Parcel>(), travel.useEachGot, parcels),
+  "Queue.getSync()": (ctx, parcels) =>
+    byQueue(ctx, new ctx.Queue<Parcel>(), travel.useEachGotSync, parcels),
+  "a loop over a Queue": (ctx, parcels) =>
+    byQueue(ctx, new ctx.Queue<Parcel>(), travel.useEachOf, parcels),
+  "SimpleQueue.get()": (ctx, parcels) =>
+    byQueue(ctx, new ctx.SimpleQueue<Parcel>(), travel.useEachGot, parcels),
+  "Connection.recv()": (ctx, parcels) =>
+    byPipe(ctx, travel.useEachReceived, parcels),
+  "Connection.recvSync()": (ctx, parcels) =>
+    byPipe(ctx, travel.useEachReceivedSync, parcels),
   "the tasks of a pool": async (_ctx, parcels, before) =>
     await before.starmap(travel.use, parcels, 1),
   "the initArgs of a pool": async (ctx, parcels) => {
