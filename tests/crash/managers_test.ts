@@ -28,6 +28,7 @@ import {
   holdAndStay,
   holdAndThrow,
   myManagerOf,
+  notifySelfAndStay,
   startAndStay,
   useLater,
   waitAndStay,
@@ -204,6 +205,20 @@ managed(
     });
     await condition.release();
     await kill(second as unknown as Process);
+  },
+);
+
+managed(
+  "a client killed with a condition's lock does not get it for its own waiter",
+  async (m, ctx) => {
+    const condition = await m.Condition();
+    const process = await started(ctx, notifySelfAndStay, condition);
+    await kill(process);
+    await promptly(async () => {
+      const guard = await condition.acquire({ timeout: LEARN_MS });
+      assertEquals(guard?.abandoned, true);
+    });
+    await condition.release();
   },
 );
 
