@@ -196,6 +196,8 @@ export class Waiting {
    * @param options How long to wait.
    * @param exclusive Whether a failed attempt means that those behind it in the
    * line fail too (true of a lock; saves their attempts).
+   * @param onEnd Called once the wait is over, however it ends: before a wake-up
+   * that was meant for it goes to the next, and long before the promise is settled.
    * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
    */
   async wait<T>(
@@ -203,6 +205,7 @@ export class Waiting {
     attempt: Attempt<T>,
     options: WaitOptions = {},
     exclusive = false,
+    onEnd?: () => void,
   ): Promise<T | typeof TIMED_OUT> {
     const { signal } = options;
     const timeout = checkedTimeout(options.timeout);
@@ -220,6 +223,7 @@ export class Waiting {
       waiter.isOver = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
+      onEnd?.();
       this.#remove(waiter);
     };
     const waiter: Waiter = {

@@ -15,7 +15,10 @@
  * **No wake-up is lost.** A wake-up is a duty to try. The first in line tries; if
  * it fails, those behind it would fail too, or have to wait for the sake of the
  * order. If it succeeds or throws, the next is tried in the same go, as they are
- * in line with `Waiting` in the same order.
+ * in line with `Waiting` in the same order. And one that gives up is out of the
+ * line in the same instant in which its wait is over, not when its promise is
+ * settled: in between, those behind it would decline for the sake of somebody who
+ * does not want it any more, and nobody would call them again.
  *
  * Runs in the parent and in the child.
  *
@@ -90,6 +93,8 @@ export class Turns {
         this.#keys,
         () => this.#take<T>(turn),
         options,
+        false,
+        () => this.#line.delete(turn),
       );
     } catch (error) {
       // What was taken for it before it was aborted is not lost.
@@ -97,7 +102,7 @@ export class Turns {
       return settled(turn.outcome);
     } finally {
       if (isEager) this.#waiting.beEager(false);
-      this.#line.delete(turn);
+      this.#line.delete(turn); // a first attempt may throw before the wait begins
     }
     return outcome === TIMED_OUT && turn.outcome
       ? settled(turn.outcome)
