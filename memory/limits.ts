@@ -34,6 +34,33 @@ export function checkedTimeout(
   return timeout;
 }
 
+/** What limits a wait, read once and checked. */
+export interface WaitLimits {
+  /** Milliseconds, `Infinity` for ever. */
+  readonly timeout: number;
+  /** What ends it early; it was not aborted when it was looked at. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Reads what limits a wait. Options may be getters of the program, which may do
+ * anything: so this comes before whatever they could disturb.
+ *
+ * @param options What was given.
+ * @throws The signal's reason, if it is aborted.
+ */
+export function checkedLimits(
+  options: {
+    timeout?: number | undefined;
+    signal?: AbortSignal | undefined;
+  },
+): WaitLimits {
+  const timeout = checkedTimeout(options.timeout);
+  const { signal } = options;
+  checkSignal(signal);
+  return { timeout, signal };
+}
+
 /**
  * Checks a signal.
  *

@@ -24,7 +24,12 @@ export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
 export type { Place } from "./references.ts";
 export type { Message, Ring, RingLimits } from "./ring.ts";
-export { checkedTimeout, checkSignal, LONGEST_TIMER_MS } from "./limits.ts";
+export {
+  checkedLimits,
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "./limits.ts";
 export { NOT_YET, TIMED_OUT } from "./waiting.ts";
 export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
 export {

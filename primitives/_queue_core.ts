@@ -27,7 +27,7 @@
  */
 import type { WireForm } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
-import { keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import { checkedLimits, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import { Ring, RING_BYTES } from "../memory/ring.ts";
 import type { Arena, Attempt, RingLimits, WaitOptions } from "../memory/mod.ts";
 import { Block, FIRST_WORD, onLast } from "./block.ts";
@@ -168,7 +168,9 @@ export class QueueCore {
 
   /** Puts an item; `false` if the time ran out. */
   put(item: unknown, options: WaitOptions): Promise<boolean> {
-    return this.#outlet.put(this.#pack(item), options);
+    this.check();
+    const limits = checkedLimits(options); // before the item is in the scratch
+    return this.#outlet.put(this.#pack(item), limits);
   }
 
   /** Puts an item if there is room. */
@@ -178,14 +180,16 @@ export class QueueCore {
 
   /** Puts an item, blocking the thread; `false` if the time ran out. */
   putSync(item: unknown, options: WaitOptions): boolean {
-    return this.#outlet.putSync(this.#pack(item), options);
+    this.check();
+    const limits = checkedLimits(options);
+    return this.#outlet.putSync(this.#pack(item), limits);
   }
 
   #pack(item: unknown): Parcel {
     this.check();
+    const parcel = pack(item, { kind: this.arena.kind }, "item");
     if (!this.#hasPut) this.#holder?.raise(HAS_PUT);
     this.#hasPut = true;
-    const parcel = pack(item, { kind: this.arena.kind }, "item");
     if (parcel.hasHandles) Atomics.store(this.#words, HAS_HANDLES, 1);
     return parcel;
   }

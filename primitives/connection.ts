@@ -17,7 +17,7 @@ import {
   ProcessError,
   TimeoutError,
 } from "../errors.ts";
-import { TIMED_OUT } from "../memory/mod.ts";
+import { checkedLimits, TIMED_OUT } from "../memory/mod.ts";
 import { copyOf } from "../memory/fresh.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { travelsAs } from "./block.ts";
@@ -152,8 +152,10 @@ export class Connection<T = unknown> {
    * connection is read-only.
    */
   async send(value: T, options: WaitOptions = {}): Promise<void> {
+    this.#checkSending();
+    const limits = checkedLimits(options); // before the value is in the scratch
     const parcel = this.#pack(value);
-    sent(await this.#end.send(parcel, "value", options));
+    sent(await this.#end.send(parcel, "value", limits));
   }
 
   /**
@@ -168,7 +170,9 @@ export class Connection<T = unknown> {
    * connection is read-only.
    */
   sendSync(value: T, options: WaitOptions = {}): void {
-    sent(this.#end.sendSync(this.#pack(value), "value", options));
+    this.#checkSending();
+    const limits = checkedLimits(options);
+    sent(this.#end.sendSync(this.#pack(value), "value", limits));
   }
 
   /**
@@ -220,7 +224,6 @@ export class Connection<T = unknown> {
   }
 
   #pack(value: T): Parcel {
-    this.#checkSending();
     return pack(value, { kind: this.#end.kind }, "value");
   }
 
@@ -547,5 +550,6 @@ function fitted(outcome: Uint8Array<ArrayBuffer> | number): number {
 }
 
 function pollOptions(options: WaitOptions): WaitOptions {
-  return { timeout: options.timeout ?? 0, signal: options.signal };
+  const { timeout = 0, signal } = options;
+  return checkedLimits({ timeout, signal });
 }
