@@ -119,6 +119,9 @@ export const LONGEST_MESSAGE: number = 2 ** 31 - 1024;
 /** Default limit for the bytes in a ring: 4 GiB. */
 export const DEFAULT_MAX_BYTES: number = 4 * 2 ** 30;
 
+/** What a reader gives back to leave a message where it is, for the next. */
+export const LEFT: unique symbol = Symbol("left");
+
 /** Limits of a ring. */
 export interface RingLimits {
   /** Most messages at a time. @default {0} no limit */
@@ -224,7 +227,7 @@ export class Ring {
    * @throws {RangeError} If it can never fit.
    */
   tryPut(message: Message): boolean {
-    this.#checkLength(message.byteLength);
+    this.checkLength(message.byteLength);
     const words = this.#words;
     let hasMore: boolean;
     if (this.#shared) this.#lockPut();
@@ -247,7 +250,8 @@ export class Ring {
    * limit.
    *
    * @param read Called with the message where it lies; must copy what it keeps,
-   * and must not use this ring. The message is gone afterwards even if it throws.
+   * and must not use this ring. The message is gone afterwards even if it throws,
+   * unless it returns {@linkcode LEFT}.
    * @returns What it returned, `undefined` if the ring is empty.
    */
   tryTake<T>(read: (message: Uint8Array) => T): T | undefined {
@@ -257,23 +261,27 @@ export class Ring {
     try {
       const frame = this.#next();
       if (frame === undefined) return undefined;
-      hasTaken = true;
       const { segment, offset, byteLength } = frame;
       const from = offset - segment.start + SEGMENT_HEAD + FRAME_HEAD;
+      let outcome: T | undefined;
       try {
-        return read(segment.bytes.subarray(from, from + byteLength));
+        outcome = read(segment.bytes.subarray(from, from + byteLength));
+        return outcome;
       } finally {
-        const bytes = frameBytes(byteLength);
-        const head = (offset + bytes) / ALIGNMENT;
-        const sequence = segment.words[(from - FRAME_HEAD) / 4 + 1]!;
-        countUnits(words, TAKEN_UNITS, sequence, bytes / ALIGNMENT);
-        // In this order: the second means nothing without the first.
-        Atomics.store(words, NEXT_HEAD, head);
-        Atomics.store(words, NEXT_TAKEN, sequence + 1);
-        // This store commits.
-        Atomics.store(words, HEAD, head);
-        Atomics.store(words, TAKEN, sequence + 1);
-        if (this.#shared && segment.log2 > GROWN_SEGMENT_LOG2) this.#trim();
+        hasTaken = outcome !== LEFT;
+        if (hasTaken) {
+          const bytes = frameBytes(byteLength);
+          const head = (offset + bytes) / ALIGNMENT;
+          const sequence = segment.words[(from - FRAME_HEAD) / 4 + 1]!;
+          countUnits(words, TAKEN_UNITS, sequence, bytes / ALIGNMENT);
+          // In this order: the second means nothing without the first.
+          Atomics.store(words, NEXT_HEAD, head);
+          Atomics.store(words, NEXT_TAKEN, sequence + 1);
+          // This store commits.
+          Atomics.store(words, HEAD, head);
+          Atomics.store(words, TAKEN, sequence + 1);
+          if (this.#shared && segment.log2 > GROWN_SEGMENT_LOG2) this.#trim();
+        }
       }
     } finally {
       if (this.#shared) unlock(words, TAKE_LOCK);
@@ -314,7 +322,13 @@ export class Ring {
     this.#words.fill(0);
   }
 
-  #checkLength(byteLength: number): void {
+  /**
+   * Checks the length of a message, also before it waits for room.
+   *
+   * @param byteLength Its length.
+   * @throws {RangeError} If it can never be put, not even into an empty ring.
+   */
+  checkLength(byteLength: number): void {
     // No length is below zero; but what were written here would be lost.
     if (byteLength > LONGEST_MESSAGE || byteLength < 0) {
       throw new RangeError(
@@ -322,9 +336,10 @@ export class Ring {
       );
     }
     const maxUnits = this.#words[MAX_UNITS]!;
-    if (maxUnits > 0 && frameBytes(byteLength) / ALIGNMENT > maxUnits) {
+    const bytes = frameBytes(byteLength);
+    if (maxUnits > 0 && bytes / ALIGNMENT > maxUnits) {
       throw new RangeError(
-        `Cannot put a message of ${byteLength} bytes as the limit of bytes is ${
+        `Cannot put a message of ${byteLength} bytes as it takes ${bytes} in shared memory and the limit of bytes is ${
           maxUnits * ALIGNMENT
         }`,
       );

@@ -53,10 +53,10 @@ export class Outlet {
    * @returns Whether it was put.
    */
   putNow(parcel: Parcel): boolean {
-    return this.#guarded(
-      parcel,
-      () => this.#turns.now(this.#attempt(parcel)) !== NOT_YET,
-    );
+    return this.#guarded(parcel, () => {
+      this.#checkLength(parcel);
+      return this.#turns.now(this.#attempt(parcel)) !== NOT_YET;
+    });
   }
 
   /**
@@ -72,6 +72,7 @@ export class Outlet {
     try {
       const timeout = checkedTimeout(options.timeout);
       checkSignal(options.signal);
+      this.#checkLength(parcel);
       if (this.#turns.now(attempt) !== NOT_YET) return true;
       if (timeout > 0) {
         parcel.freeze();
@@ -100,6 +101,7 @@ export class Outlet {
     return this.#guarded(parcel, () => {
       checkedTimeout(options.timeout);
       checkSignal(options.signal);
+      this.#checkLength(parcel);
       if (this.#turns.now(attempt) !== NOT_YET) return true;
       if (this.#turns.waitSync(attempt, options) !== TIMED_OUT) return true;
       this.#giveUp();
@@ -112,6 +114,11 @@ export class Outlet {
       this.#check();
       return this.#ring.tryPut(parcel.message) ? true : NOT_YET;
     };
+  }
+
+  /** What can never be put does not wait in line to be told so. */
+  #checkLength(parcel: Parcel): void {
+    this.#ring.checkLength(parcel.message.byteLength);
   }
 
   /** Takes a parcel back if it is not put. */

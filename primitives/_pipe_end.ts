@@ -29,7 +29,7 @@
 import type { WireForm } from "../codec/mod.ts";
 import { EofError, ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
-import { Ring, RING_BYTES } from "../memory/ring.ts";
+import { LEFT, Ring, RING_BYTES } from "../memory/ring.ts";
 import type {
   Arena,
   Attempt,
@@ -78,19 +78,16 @@ type Side = 0 | 1;
 /** Whether a message is an encoded value or bytes as they are. */
 export type Form = "value" | "bytes";
 
-/** What a reader gives back to leave the message where it was: the first. */
-export const REFUSED: unique symbol = Symbol("refused");
-
 /**
  * Reads a message where it lies and copies what it keeps.
  *
  * @param payload The message, to be read only while this function runs.
  * @param form What it is.
  */
-export type Read<T> = (payload: Uint8Array, form: Form) => T | typeof REFUSED;
+export type Read<T> = (payload: Uint8Array, form: Form) => T | typeof LEFT;
 
 /** What receiving gives. */
-export type Received<T> = T | typeof REFUSED | typeof TIMED_OUT;
+export type Received<T> = T | typeof LEFT | typeof TIMED_OUT;
 
 /** See the module. All waits reject once it is closed here. */
 export class PipeEnd {
@@ -108,8 +105,6 @@ export class PipeEnd {
   #isPeerGone = false;
   /** Whether something was sent since the last message: then an answer may come. */
   #hasAsked = false;
-  /** A message that was refused. */
-  #putBack: { readonly payload: Uint8Array; readonly form: Form } | undefined;
 
   /**
    * Makes the first end of a new pipe, or opens an end that was received.
@@ -256,7 +251,7 @@ export class PipeEnd {
     return this.#inlet.waitSync(this.#receiving(read), options);
   }
 
-  #receiving<T>(read: Read<T>): Attempt<T | typeof REFUSED> {
+  #receiving<T>(read: Read<T>): Attempt<T | typeof LEFT> {
     return () => {
       this.#check();
       let outcome = this.#take(read);
@@ -270,24 +265,15 @@ export class PipeEnd {
     };
   }
 
-  #take<T>(read: Read<T>): T | typeof REFUSED | typeof NOT_YET {
-    if (this.#putBack) {
-      const { payload, form } = this.#putBack;
-      const outcome = read(payload, form);
-      if (outcome !== REFUSED) this.#putBack = undefined;
-      return outcome;
-    }
-    let outcome: T | typeof REFUSED | typeof NOT_YET = NOT_YET;
-    this.#in.tryTake((message) => {
+  #take<T>(read: Read<T>): T | typeof LEFT | typeof NOT_YET {
+    const outcome = this.#in.tryTake((message) => {
       this.#hasAsked = false;
-      const payload = message.subarray(0, -1);
       const form = message.at(-1) === BYTES ? "bytes" : "value";
-      outcome = read(payload, form);
-      // The ring lets go of it all the same, so it is kept here.
-      if (outcome !== REFUSED) return;
-      this.#putBack = { payload: new Uint8Array(payload), form };
+      return read(message.subarray(0, -1), form);
     });
-    return outcome;
+    // It is still there, and so is the duty to look: somebody else's now.
+    if (outcome === LEFT) this.#arena.waiting.wake(this.#in.itemsKey, 1);
+    return outcome === undefined ? NOT_YET : outcome;
   }
 
   // ---- readiness ------------------------------------------------------------
@@ -325,7 +311,7 @@ export class PipeEnd {
 
   #isReady(): boolean {
     this.#check();
-    return this.#putBack !== undefined || this.#in.hasItem || this.#isCutOff();
+    return this.#in.hasItem || this.#isCutOff();
   }
 
   // ---- the end --------------------------------------------------------------
@@ -364,7 +350,6 @@ export class PipeEnd {
       waiting.wake(ring.itemsKey);
       waiting.wake(ring.spaceKey);
     }
-    if (this.#putBack?.form === "value") discard(this.#putBack.payload);
     if (!this.#mine.isHeld()) this.#discard(this.#in, this.#side);
     this.#isCutOff();
   }

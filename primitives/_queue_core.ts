@@ -34,6 +34,8 @@ import { Block, FIRST_WORD, onLast } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
+import { loopsOver } from "./_loops.ts";
+import type { Loops } from "./_loops.ts";
 import { Outlet } from "./_outlet.ts";
 import { copyOut, discard, onArrival, pack } from "./_parcel.ts";
 import type { Item } from "./_parcel.ts";
@@ -97,9 +99,11 @@ export class QueueCore {
   #hasPut = false;
   /** This participant's entry, until nothing is to be noted there any more. */
   #holder: Holder | undefined;
-  /** Loops that run, and how many of them wait. */
-  #loops = 0;
-  #idleLoops = 0;
+  /** The loops over this copy that run, and how many of them wait. */
+  #running = 0;
+  #waiting = 0;
+  /** The loops over all copies that this participant has. */
+  readonly #loops: Loops;
 
   /**
    * Makes a queue, or opens one that was received.
@@ -135,6 +139,8 @@ export class QueueCore {
       words[CREATOR] = arena.me;
       this.#holder = this.#holders.hold(arena.me);
     }
+    this.#loops = loopsOver(arena, offset, IS_WAITING);
+    if (this.#holder) this.#loops.open(this.#holder);
     collected.register(owner, this, this);
   }
 
@@ -161,6 +167,7 @@ export class QueueCore {
   /** Completes an object that was received. */
   arrive(inFlight: unknown): void {
     this.#holder = this.#holders.arrive(inFlight === true);
+    this.#loops.open(this.#holder);
     onArrival(this);
   }
 
@@ -229,11 +236,14 @@ export class QueueCore {
   /** The items one by one, until the loop is to end. */
   async *items(): AsyncGenerator<Item, void, undefined> {
     this.check();
-    this.#markLoops(1, 0);
+    this.#countLoops(1, 0);
     try {
       for (let item; (item = await this.#nextOfLoop()) !== END;) yield item;
     } finally {
-      this.#markLoops(-1, 0);
+      this.#countLoops(-1, 0);
+      // Those that are left may all wait now, with nobody left to say so.
+      if (this.#isOver()) this.arena.waiting.wake(this.ring.itemsKey);
+      if (this.isClosed) this.#discardUnreachable();
     }
   }
 
@@ -244,9 +254,9 @@ export class QueueCore {
     if (first !== NOT_YET) return first;
 
     let isIdle = true;
-    this.#markLoops(0, 1);
+    this.#countLoops(0, 1);
     const stopIdling = () => {
-      if (isIdle) this.#markLoops(0, -1);
+      if (isIdle) this.#countLoops(0, -1);
       isIdle = false;
     };
     const copy = (message: Uint8Array) => {
@@ -258,25 +268,32 @@ export class QueueCore {
     // It may be another loop that is first in line, and looks.
     if (this.#isOver()) waiting.wake(itemsKey);
     try {
-      const next = await this.#inlet.wait(() => {
-        const item = this.ring.tryTake(copy);
-        if (item !== undefined) return item;
-        if (!this.isClosed && !this.#isOver()) return NOT_YET;
+      const end = (): typeof END => {
         waiting.wake(itemsKey);
         return END;
-      }, {});
+      };
+      const next = await this.#inlet.wait<Item | typeof END>(
+        () => {
+          const item = this.ring.tryTake(copy);
+          if (item !== undefined) return item;
+          return this.isClosed || this.#isOver() ? end() : NOT_YET;
+        },
+        {},
+        false,
+        // A get() before it may wait for ever; what is over is so for all.
+        () => this.#isOver() ? end() : NOT_YET,
+      );
       return next === TIMED_OUT ? END : next;
     } finally {
       stopIdling();
     }
   }
 
-  #markLoops(running: number, waiting: number): void {
-    this.#loops += running;
-    this.#idleLoops += waiting;
-    if (this.#loops > 0 && this.#idleLoops === this.#loops) {
-      this.#holder?.raise(IS_WAITING);
-    } else this.#holder?.lower(IS_WAITING);
+  #countLoops(running: number, waiting: number): void {
+    this.#running += running;
+    this.#waiting += waiting;
+    if (!this.isClosed) this.#loops.count(running, waiting);
+    else if (running < 0) this.#loops.endLast();
   }
 
   /** Whether the queue is empty for good. */
@@ -363,21 +380,21 @@ export class QueueCore {
     if (this.isClosed) return;
     this.isClosed = true;
     // Loops that hand out what is left go on counting what they take.
-    const keepsCounting = this.#countsTaken && this.#loops > 0;
+    const keepsCounting = this.#countsTaken && this.#running > 0;
     this.#holders.release(this.arena.me, keepsCounting);
+    this.#loops.close(this.#running, this.#waiting);
     if (!keepsCounting) this.#holder = undefined;
     collected.unregister(this);
     const { itemsKey, spaceKey } = this.ring;
     this.arena.waiting.wake(itemsKey);
     this.arena.waiting.wake(spaceKey);
-    if (Atomics.load(this.#words, HAS_HANDLES) === 1) {
-      this.#discardUnreachable();
-    }
+    this.#discardUnreachable();
   }
 
   /** Drops the items with their handles if nobody can get them any more. */
   #discardUnreachable(): void {
-    if (this.#loops > 0 || this.#holders.isHeld()) return;
+    if (Atomics.load(this.#words, HAS_HANDLES) === 0) return;
+    if (this.#loops.isAny || this.#holders.isHeld()) return;
     for (let item; (item = this.ring.tryTake(copyOut));) discard(item);
   }
 }

@@ -35,6 +35,8 @@ import type { Attempt, Waiting, WaitOptions } from "../memory/mod.ts";
 /** One call that waits for its turn. */
 interface Turn {
   readonly attempt: Attempt<unknown>;
+  /** What to try while it is not the first. */
+  readonly early: Attempt<unknown> | undefined;
   /** What it gave, if a blocking call has made it. */
   outcome:
     | { readonly value: unknown }
@@ -71,12 +73,15 @@ export class Turns {
    * @param options How long to wait.
    * @param isEager Whether it is likely to be over soon.
    * @default isEager {false}
+   * @param early What to try while others are before it: what takes nothing
+   * from them.
    * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
    */
   async wait<T>(
     attempt: Attempt<T>,
     options: WaitOptions,
     isEager = false,
+    early?: Attempt<T>,
   ): Promise<T | typeof TIMED_OUT> {
     const timeout = checkedTimeout(options.timeout);
     checkSignal(options.signal);
@@ -84,7 +89,7 @@ export class Turns {
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
 
-    const turn: Turn = { attempt, outcome: undefined };
+    const turn: Turn = { attempt, early, outcome: undefined };
     this.#line.add(turn);
     let outcome: T | typeof TIMED_OUT;
     if (isEager) this.#waiting.beEager(true);
@@ -137,10 +142,11 @@ export class Turns {
 
   #take<T>(turn: Turn): T | typeof NOT_YET {
     if (turn.outcome) return settled(turn.outcome);
-    if (this.#first() !== turn) return NOT_YET;
+    const attempt = this.#first() === turn ? turn.attempt : turn.early;
+    if (!attempt) return NOT_YET;
     let outcome: unknown = undefined;
     try {
-      return (outcome = turn.attempt()) as T | typeof NOT_YET;
+      return (outcome = attempt()) as T | typeof NOT_YET;
     } finally {
       // At once, not when the promise is settled: the next may be tried first.
       if (outcome !== NOT_YET) this.#line.delete(turn);

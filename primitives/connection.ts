@@ -18,6 +18,7 @@ import {
   TimeoutError,
 } from "../errors.ts";
 import { checkedLimits, TIMED_OUT } from "../memory/mod.ts";
+import { LEFT } from "../memory/ring.ts";
 import { copyOf } from "../memory/fresh.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { travelsAs } from "./block.ts";
@@ -30,7 +31,7 @@ import {
 import { showAsText } from "./inspect.ts";
 import { copyOut, pack, Parcel } from "./_parcel.ts";
 import type { Item } from "./_parcel.ts";
-import { PipeEnd, REFUSED } from "./_pipe_end.ts";
+import { PipeEnd } from "./_pipe_end.ts";
 import type { Read, Received } from "./_pipe_end.ts";
 import { becomesReady } from "./waitable.ts";
 import { fromMessage, opened } from "./wire.ts";
@@ -382,7 +383,7 @@ export class Connection<T = unknown> {
     this.#checkReceiving();
     const most = checkedMaxLength(maxLength);
     return (payload, form) => {
-      if (form === "value") return REFUSED;
+      if (form === "value") return LEFT;
       const { byteLength } = payload;
       if (byteLength > most) return byteLength;
       return copyOf(payload);
@@ -396,7 +397,7 @@ export class Connection<T = unknown> {
     this.#checkReceiving();
     const place = placeOf(view, offset);
     return (payload, form) => {
-      if (form === "value") return REFUSED;
+      if (form === "value") return LEFT;
       const { byteLength } = payload;
       if (byteLength > place.byteLength) return copyOf(payload);
       place.set(payload);
@@ -524,7 +525,7 @@ function received<T>(outcome: Received<T>): T {
   if (outcome === TIMED_OUT) {
     throw new TimeoutError("Cannot receive in time as nothing has come");
   }
-  if (outcome === REFUSED) {
+  if (outcome === LEFT) {
     throw new ProcessError(
       "Cannot receive bytes as the next message is a value: it is still there for recv()",
     );

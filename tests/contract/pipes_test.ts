@@ -9,6 +9,7 @@ import {
   assertEquals,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { BufferTooShortError, EofError, ProcessError } from "../../errors.ts";
 import type { Connection } from "../../primitives/mod.ts";
@@ -20,6 +21,7 @@ import {
   exchange,
   patterned,
   pollAndLeave,
+  receiveOne,
   reportEnd,
   sendAll,
   sendAndStay,
@@ -272,6 +274,39 @@ contract(
     using queue = new ctx.Queue<unknown>();
     await queue.put(sent);
     check(await queue.get() as Parameters<typeof check>[0]);
+  },
+);
+
+contract(
+  "Connection.recvBytes() leaves a value for whoever receives next, in any process",
+  async (ctx) => {
+    const [ours, theirs] = ctx.Pipe<unknown>();
+    const report = Mailbox.in(ctx);
+    await ours.send("first");
+    await assertRejects(() => theirs.recvBytes(), ProcessError, "still there");
+    assertThrows(() => theirs.recvBytesSync(), ProcessError, "still there");
+    assert(await theirs.poll());
+    await ours.send("second");
+    const child = start(ctx, receiveOne, theirs, report);
+    theirs.close();
+    assertEquals(await report.take("what the child received"), "first");
+    await assertAllSucceed([child]);
+    ours.close();
+  },
+);
+
+contract(
+  "Connection.poll() checks its limits also when it is ready",
+  async (ctx) => {
+    const [ours, theirs] = ctx.Pipe<unknown>();
+    await ours.send("ready");
+    const stop = AbortSignal.abort(new Error("stop"));
+    await assertRejects(() => theirs.poll({ signal: stop }), Error, "stop");
+    await assertRejects(() => theirs.poll({ timeout: NaN }), RangeError, "NaN");
+    assertThrows(() => theirs.pollSync({ signal: stop }), Error, "stop");
+    assertThrows(() => theirs.pollSync({ timeout: NaN }), RangeError, "NaN");
+    ours.close();
+    theirs.close();
   },
 );
 

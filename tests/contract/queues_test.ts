@@ -4,20 +4,31 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   EncodingError,
+  EofError,
   ProcessError,
   QueueEmptyError,
   QueueFullError,
 } from "../../errors.ts";
 import { assertAllSucceed, several, start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import {
   addUp,
   getAll,
   getOne,
+  loopAfterRefusal,
+  loopBehindGet,
+  loopOverCopies,
   patterned,
   putAll,
   putBytes,
@@ -375,5 +386,123 @@ contract(
     worker.kill();
     assertEquals(await joined, true);
     await worker.exited;
+  },
+);
+
+contract(
+  "Queue's loop ends though a get() before it goes on waiting",
+  async (ctx) => {
+    const queue = new ctx.Queue<number>();
+    const here = SharedGate.in(ctx);
+    const worker = start(ctx, loopBehindGet, queue, here);
+    await here.reaches(1, "the worker loops");
+    queue.close();
+    await assertAllSucceed([worker]);
+  },
+);
+
+contract("Queue's loop ends though a put was refused", async (ctx) => {
+  const queue = new ctx.Queue<unknown>();
+  const here = SharedGate.in(ctx);
+  const worker = start(ctx, loopAfterRefusal, queue, here);
+  await here.reaches(1, "the put is refused");
+  queue.close();
+  await assertAllSucceed([worker]);
+});
+
+for (const Class of ["Queue", "JoinableQueue"] as const) {
+  contract(
+    `${Class}'s loop ends though one over a second copy has ended before`,
+    async (ctx) => {
+      const queue = new ctx[Class]<number>();
+      const mail = new ctx.Queue<typeof queue>();
+      const here = SharedGate.in(ctx);
+      const worker = start(ctx, loopOverCopies, queue, mail, here, "waiting");
+      await mail.put(queue);
+      await here.reaches(1, "one copy is closed");
+      queue.close();
+      mail.close();
+      await assertAllSucceed([worker]);
+    },
+  );
+
+  contract(
+    `${Class}'s loop ends though one over a second copy was left`,
+    async (ctx) => {
+      const queue = new ctx[Class]<number>();
+      const mail = new ctx.Queue<typeof queue>();
+      const here = SharedGate.in(ctx);
+      const worker = start(ctx, loopOverCopies, queue, mail, here, "reading");
+      await mail.put(queue);
+      await here.reaches(1, "both loop");
+      while (here.value < 2) {
+        await queue.put(1);
+        await until(() => queue.empty(), () => "nobody gets");
+      }
+      queue.close();
+      mail.close();
+      await assertAllSucceed([worker]);
+    },
+  );
+}
+
+contract(
+  "Queue gives up what is left in it when the last loop over it is left",
+  async (ctx) => {
+    const queue = new ctx.Queue<unknown>();
+    const [here, there] = ctx.Pipe<string>();
+    await queue.put("first");
+    await queue.put(there);
+    there.close();
+    for await (const _ of queue) {
+      queue.close();
+      break;
+    }
+    await assertRejects(() => here.recv(), EofError);
+    here.close();
+  },
+);
+
+contract(
+  "Queue refuses at once what can never be put, also while others wait",
+  async (ctx) => {
+    using queue = new ctx.Queue<unknown>(1, { maxBytes: 1000 });
+    const large = new Uint8Array(5000);
+    await queue.put("first");
+    const second = queue.put("second");
+    const text = /takes 50\d\d in shared memory and the limit of bytes is 1008/;
+    const thrown = assertThrows(() => queue.putNowait(large), RangeError);
+    assertMatch(thrown.message, text);
+    const error = await assertRejects(() => queue.put(large), RangeError);
+    assertMatch(error.message, text);
+    await queue.get();
+    await second;
+  },
+);
+
+contract(
+  "A put or send is not disturbed by what reading its options does",
+  async (ctx) => {
+    using queue = new ctx.Queue<string>();
+    await queue.put("what was put first", {
+      get timeout() {
+        queue.putNowait("put in between, by it");
+        return 1000;
+      },
+    });
+    assertEquals(queue.getNowait(), "put in between, by it");
+    assertEquals(queue.getNowait(), "what was put first");
+
+    const [a, b] = ctx.Pipe<string>();
+    await a.send("what was sent first", {
+      get timeout() {
+        a.sendSync("sent in between, by it");
+        return 1000;
+      },
+    });
+    assertEquals(await b.recv(), "sent in between, by it");
+    assertEquals(await b.recv(), "what was sent first");
+    a.close();
+    b.close();
   },
 );
