@@ -59,11 +59,23 @@ interface Postponed {
   readonly depth: number;
 }
 
+/** Stands for a class that is not known where one only salvages. */
+const UNKNOWN_CLASS: RegisteredClass = {
+  name: "",
+  cls: Object,
+  isError: false,
+  encode: undefined,
+  decode: undefined,
+};
+
+/** Makes nothing of what is passed over. */
+const passOver = (): unknown => ({});
+
 /** See the module. */
 export class Decoder extends Reader {
   #options: MessageOptions = NO_OPTIONS;
-  /** Whether a library object has been met. */
-  #hasHandles = false;
+  /** How many library objects have been met. */
+  #handles = 0;
   #maxDepth = Infinity;
   /** Depth of recursion. */
   #depth = 0;
@@ -110,7 +122,7 @@ export class Decoder extends Reader {
   override close(): void {
     super.close();
     this.#options = NO_OPTIONS;
-    this.#hasHandles = false;
+    this.#handles = 0;
     this.#depth = 0;
     this.#base = 0;
     // An array that is emptied gives its memory back, and takes it again.
@@ -397,7 +409,9 @@ export class Decoder extends Reader {
 
   #error(): Error {
     const className = this.string();
-    if (!isFixed(className)) return newError(className);
+    if (!isFixed(className)) {
+      return this.#salvages ? new Error() : newError(className);
+    }
     const name = this.string();
     return new DOMException(this.string(), name);
   }
@@ -422,6 +436,7 @@ export class Decoder extends Reader {
   #class(): RegisteredClass {
     const name = this.string();
     const registered = classNamed(name);
+    if (registered === undefined && this.#salvages) return UNKNOWN_CLASS;
     if (registered === undefined) {
       throw new EncodingError(
         `Cannot decode an instance of "${name}" as no such class is registered here: call registerClass() in a module that both sides load`,
@@ -447,8 +462,13 @@ export class Decoder extends Reader {
     return value;
   }
 
+  get #salvages(): boolean {
+    return this.#options.salvagesFrom !== undefined;
+  }
+
   #converted(): unknown {
     const { cls, decode } = this.#class();
+    if (this.#salvages) return this.#revive(passOver);
     return this.#revive(
       decode ?? ((data) => withFields(Object.create(cls.prototype), data)),
     );
@@ -458,16 +478,20 @@ export class Decoder extends Reader {
     const tag = this.string();
     const { tags: accepted } = this.#options;
     const revive = accepted?.has(tag) === false ? undefined : reviverOf(tag);
-    if (revive === undefined) throw unknownKind(tag);
-    if (!this.#hasHandles) {
-      this.#hasHandles = true;
-      this.#options.beforeHandles?.();
-    }
+    const index = this.#handles++;
+    const { salvagesFrom } = this.#options;
+    if (salvagesFrom !== undefined) {
+      if (revive === undefined || index < salvagesFrom) {
+        return this.#revive(passOver);
+      }
+    } else if (revive === undefined) throw unknownKind(tag);
+    this.#options.beforeHandle?.(index);
     return this.#revive((data) => revive(data, this.#options.source));
   }
 
   #function(): unknown {
     const options = this.#options;
+    if (this.#salvages) return this.#revive(passOver);
     if (options.decodeFunction === undefined) {
       throw new EncodingError(
         "Cannot decode a function as functions are not accepted here",

@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { EncodingError } from "../errors.ts";
+import { EncodingError, ProcessError } from "../errors.ts";
 import { isIndex, packing } from "./_arrays.ts";
 import { errorHead, hiddenProperties } from "./_errors.ts";
 import type { ErrorHead } from "./_errors.ts";
@@ -566,14 +566,30 @@ export class Encoder extends Writer {
   }
 
   #handle(value: object): void {
-    const form = (value as { [TO_WIRE](target: unknown): WireForm })
-      [TO_WIRE](this.#options.target);
+    const form = this.#wireForm(value);
     if (this.#options.tags?.has(form.tag) === false) {
       this.#refuse(`a ${form.tag}`, "it has no meaning to who receives this");
     }
     this.byte(tags.HANDLE);
     this.string(form.tag);
     this.#data(form.data);
+  }
+
+  #wireForm(value: object): WireForm {
+    const { target } = this.#options;
+    try {
+      return (value as { [TO_WIRE](target: unknown): WireForm })
+        [TO_WIRE](target);
+    } catch (error) {
+      const isPlaced = error instanceof EncodingError && error.path !== "";
+      if (!(error instanceof ProcessError) || isPlaced) throw error;
+      // A library object that cannot travel does not know where it is.
+      const path = this.#pathText();
+      throw new EncodingError(`${error.message}: "${path}"`, {
+        path,
+        cause: error,
+      });
+    }
   }
 
   /** Writes what a hook gave for the object that was met last. */

@@ -77,8 +77,12 @@ export interface MessageOptions extends DecodeOptions {
    * @default {(byteLength) => new Uint8Array(byteLength)}
    */
   allocate?: Allocate;
-  /** Called before the first library object of a message is revived. */
-  beforeHandles?(): void;
+  /**
+   * Called before each library object of a message is revived.
+   *
+   * @param index How many came before it.
+   */
+  beforeHandle?(index: number): void;
   /**
    * Whether only to see if all can be revived that is in the message. Then nothing
    * is: no reviver and no hook is called, and the value is of no use.
@@ -86,6 +90,14 @@ export interface MessageOptions extends DecodeOptions {
    * @default {false}
    */
   scouts?: boolean;
+  /**
+   * Whether only library objects are made, from the one of this index on. No hook
+   * of a class is called, and what is not known here is passed over; the value is
+   * of no use.
+   *
+   * @default {undefined} all of the message is made
+   */
+  salvagesFrom?: number | undefined;
 }
 
 /**

@@ -16,7 +16,7 @@
  */
 import { S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
-import { giveBack } from "../primitives/block.ts";
+import { giveBack, leave } from "../primitives/block.ts";
 import { loadAllKinds } from "../primitives/wire.ts";
 import { dropBirth } from "./birth.ts";
 import { clearGraves, whenStill } from "./graves.ts";
@@ -87,8 +87,14 @@ export function reap(arena: Arena, token: number): void {
   const mayRunOn = isInterruptedThread(arena, token, pid);
   const list = participants.isCurrent(token) ? arena.references.take(token) : 0;
   arena.bury(token);
-  if (!mayRunOn) giveBackAll(arena, list);
-  else whenStill(() => giveBackAll(arena, list));
+  const unknown = leaveAll(arena, list);
+  if (unknown.length > 0) {
+    // The dead had objects of kinds that this participant has not loaded.
+    void loadAllKinds().then(() => {
+      for (const offset of unknown) leave(arena, offset);
+      bequeath(arena, list, mayRunOn);
+    });
+  } else bequeath(arena, list, mayRunOn);
   clearGraves();
   for (const heir of heirs) {
     const wasThread = arena.kind === "worker" ||
@@ -108,18 +114,22 @@ function isInterruptedThread(
     (kind === "worker" || pid === Deno.pid);
 }
 
-function giveBackAll(arena: Arena, list: number): void {
+/** Looks after what the dead had; returns those of kinds that are not known here. */
+function leaveAll(arena: Arena, list: number): number[] {
   const unknown: number[] = [];
-  arena.references.empty(list, (offset) => {
-    if (!giveBack(arena, offset)) unknown.push(offset);
+  arena.references.each(list, (offset) => {
+    if (!leave(arena, offset)) unknown.push(offset);
   });
-  if (unknown.length > 0) void giveBackLater(arena, unknown);
+  return unknown;
 }
 
-/** The dead had objects of kinds that this participant has not loaded. */
-async function giveBackLater(arena: Arena, blocks: number[]): Promise<void> {
-  await loadAllKinds();
-  for (const offset of blocks) giveBack(arena, offset);
+/** Gives back what the dead had, once it does not touch it any more. */
+function bequeath(arena: Arena, list: number, mayRunOn: boolean): void {
+  const giveBackAll = () => {
+    arena.references.empty(list, (offset) => giveBack(arena, offset));
+  };
+  if (mayRunOn) whenStill(giveBackAll);
+  else giveBackAll();
 }
 
 function lookAtChildren(): void {

@@ -219,6 +219,22 @@ export class References {
   }
 
   /**
+   * Looks at what is on a list that was taken.
+   *
+   * @param first Its first page.
+   * @param visit Called with the offset of each block.
+   */
+  each(first: number, visit: (offset: number) => void): void {
+    for (let unit = first; unit !== 0;) {
+      const words = this.#memory.words(unit * at.UNIT, PAGE_WORDS);
+      for (const block of words.subarray(FIRST)) {
+        if (block !== 0) visit((block >>> 0) * at.UNIT);
+      }
+      unit = words[NEXT]! >>> 0;
+    }
+  }
+
+  /**
    * Gives back all that is on a list that was taken, and the list. Its owner must
    * have stopped: a thread that is ended by force may run on for a moment.
    *
@@ -226,12 +242,9 @@ export class References {
    * @param giveBack Uncounts a reference to the block at an offset.
    */
   empty(first: number, giveBack: (offset: number) => void): void {
+    this.each(first, giveBack);
     for (let unit = first; unit !== 0;) {
-      const words = this.#memory.words(unit * at.UNIT, PAGE_WORDS);
-      for (const block of words.subarray(FIRST)) {
-        if (block !== 0) giveBack((block >>> 0) * at.UNIT);
-      }
-      const next = words[NEXT]! >>> 0;
+      const next = this.#memory.words(unit * at.UNIT, 1)[NEXT]! >>> 0;
       this.#heap.free(unit * at.UNIT, PAGE_BYTES);
       unit = next;
     }

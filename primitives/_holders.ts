@@ -13,9 +13,9 @@
  * **On its way.** A handle for one receiver that is known, such as an argument
  * of a child, counts as that receiver's own from the start: so a parent may close
  * its copy right after it started the child. A handle in a message that anybody
- * may take counts as *in flight* until it is decoded. One that is never decoded,
- * because its receiver was killed between taking the message and reading it,
- * stays in flight.
+ * may take counts as *in flight* until it is decoded; while that message waits
+ * for room it counts as its sender's. One that is never decoded, because its
+ * receiver was killed between taking the message and reading it, stays in flight.
  *
  * **Where it lies.** Each owner of a table has room for some entries in its own
  * block; more are chained to it in pages taken from the heap, which stay until
@@ -27,8 +27,8 @@
  * ```
  *
  * **No wake-up is lost** here because none is given here: whoever lets go of a
- * hold wakes, afterwards, those who wait for it; whoever buries a participant
- * makes everybody look again.
+ * hold wakes, afterwards, those who wait for it, also when a handle is not sent
+ * after all (`onLetGo`); whoever buries a participant makes everybody look again.
  *
  * Runs in the parent and in the child.
  *
@@ -37,7 +37,7 @@
 import { existingArena } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { lock, unlock } from "../memory/mutex.ts";
-import { undoIfNotSent } from "./block.ts";
+import { undoIfNotSent, whileWaiting } from "./block.ts";
 import type { Target } from "./block.ts";
 
 // Words of the head of a table, and of each further page: meaning · writer · reader.
@@ -235,21 +235,50 @@ export class Holders {
    * Counts a handle that is being encoded, until it is decoded or taken back.
    *
    * @param target For whom.
+   * @param onLetGo Called after it has been taken back, when perhaps nobody has the
+   * object any more.
    * @returns Whether it is in flight now, rather than the receiver's.
    */
-  depart(target: Target): boolean {
+  depart(target: Target, onLetGo: () => void): boolean {
     const { kind, token } = target;
     // A token says something only in the arena that both sides call their own.
     if (token === undefined || existingArena(kind) !== this.#arena) {
-      Atomics.add(this.#words, IN_FLIGHT, 1);
-      undoIfNotSent(() =>
-        this.#locked(() => Atomics.sub(this.#words, IN_FLIGHT, 1))
-      );
+      this.#departForAny(onLetGo);
       return true;
     }
     this.hold(token);
-    undoIfNotSent(() => this.release(token));
+    undoIfNotSent(() => {
+      this.release(token);
+      onLetGo();
+    });
     return false;
+  }
+
+  #departForAny(onLetGo: () => void): void {
+    const { me } = this.#arena;
+    const fly = (count: number) => Atomics.add(this.#words, IN_FLIGHT, count);
+    let isMine = false;
+    const keep = () => {
+      this.#locked(() => {
+        this.#hold(me);
+        fly(-1);
+      });
+      isMine = true;
+    };
+    const letGo = () => {
+      this.#locked(() => {
+        fly(1);
+        this.#find(me)?.release(false);
+      });
+      isMine = false;
+    };
+    fly(1);
+    whileWaiting({ keep, letGo });
+    undoIfNotSent(() => {
+      if (isMine) this.release(me);
+      else this.#locked(() => fly(-1));
+      onLetGo();
+    });
   }
 
   /**

@@ -76,6 +76,7 @@ export class Outlet {
       if (this.#turns.now(attempt) !== NOT_YET) return true;
       if (timeout > 0) {
         parcel.freeze();
+        parcel.wait();
         const outcome = await this.#turns.wait(attempt, options);
         if (outcome !== TIMED_OUT) return true;
         this.#giveUp();
@@ -103,6 +104,7 @@ export class Outlet {
       checkSignal(options.signal);
       this.#checkLength(parcel);
       if (this.#turns.now(attempt) !== NOT_YET) return true;
+      parcel.wait();
       if (this.#turns.waitSync(attempt, options) !== TIMED_OUT) return true;
       this.#giveUp();
       return false;
@@ -112,7 +114,10 @@ export class Outlet {
   #attempt(parcel: Parcel): Attempt<true> {
     return () => {
       this.#check();
-      return this.#ring.tryPut(parcel.message) ? true : NOT_YET;
+      const didWait = parcel.go();
+      if (this.#ring.tryPut(parcel.message)) return true;
+      if (didWait) parcel.wait();
+      return NOT_YET;
     };
   }
 

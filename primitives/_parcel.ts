@@ -9,8 +9,9 @@
  * A handle counts as on its way from the moment it is encoded. If its message is
  * not sent after all (no room, an aborted wait), it has to be counted back
  * ({@linkcode Parcel.takeBack}); and if its message is sent but nobody is left to
- * receive it, whoever notices that receives it and drops it
- * ({@linkcode discard}).
+ * receive it, whoever notices that receives it and drops it (`discard()` of
+ * `wire.ts`). While its message waits for room it is its sender's
+ * ({@linkcode Parcel.wait}): should that one end, it is given back with all else.
  *
  * Runs in the parent and in the child.
  *
@@ -20,25 +21,32 @@ import { lift } from "../codec/lifted.ts";
 import type { Lifted } from "../codec/lifted.ts";
 import { copyOf, freshBytes } from "../memory/fresh.ts";
 import type { Message } from "../memory/mod.ts";
-import type { Target } from "./block.ts";
+import type { Target, Waiting } from "./block.ts";
 import { toMessage } from "./to_wire.ts";
-import { fromMessage } from "./wire.ts";
 
 /** A message that has not been put yet. */
 export class Parcel {
   #message: Message;
   #isFrozen = false;
+  #isKept = false;
   readonly #undo: readonly (() => void)[] | undefined;
+  readonly #whileWaiting: readonly Waiting[] | undefined;
 
   /**
    * Wraps a message.
    *
    * @param message The message.
    * @param undo What takes back the handles in it.
+   * @param whileWaiting How they are counted while it waits.
    */
-  constructor(message: Message, undo?: readonly (() => void)[]) {
+  constructor(
+    message: Message,
+    undo?: readonly (() => void)[],
+    whileWaiting?: readonly Waiting[],
+  ) {
     this.#message = message;
     this.#undo = undo;
+    this.#whileWaiting = whileWaiting;
   }
 
   /** What to put. */
@@ -75,6 +83,25 @@ export class Parcel {
     this.#isFrozen = true;
   }
 
+  /** Says that it waits: its handles are the sender's for so long. */
+  wait(): void {
+    if (this.#isKept || !this.#whileWaiting) return;
+    this.#isKept = true;
+    this.#whileWaiting.forEach((waiting) => waiting.keep());
+  }
+
+  /**
+   * Says that it may be in the ring the next moment.
+   *
+   * @returns Whether it had been waiting.
+   */
+  go(): boolean {
+    if (!this.#isKept) return false;
+    this.#isKept = false;
+    this.#whileWaiting!.forEach((waiting) => waiting.letGo());
+    return true;
+  }
+
   /** Says that it is not sent after all. */
   takeBack(): void {
     this.#undo?.forEach((undo) => undo());
@@ -91,37 +118,11 @@ export class Parcel {
  */
 export function pack(value: unknown, target: Target, root: string): Parcel {
   const message = toMessage(value, target, root);
-  return new Parcel(message, message.takeBacks);
+  return new Parcel(message, message.takeBacks, message.whileWaiting);
 }
 
 /** A message that has been copied out of shared memory. */
 export type Item = Uint8Array | Lifted;
-
-let arriving: { close(): void }[] | undefined;
-
-/**
- * Receives a message in place of those who cannot any more, and closes at once
- * what was on its way in it.
- *
- * @param message The message, an encoded value.
- */
-export function discard(message: Item): void {
-  const before = arriving;
-  const mine: { close(): void }[] = arriving = [];
-  try {
-    fromMessage(message).loading?.catch(() => {});
-  } catch {
-    // What cannot be decoded here is dropped all the same.
-  } finally {
-    arriving = before;
-    for (const object of mine) object.close();
-  }
-}
-
-/** Registers what has arrived, and counts until it is closed. */
-export function onArrival(object: { close(): void }): void {
-  arriving?.push(object);
-}
 
 /** Small messages are copied into a common piece of memory this large. */
 const SLAB_BYTES = 64 * 1024;

@@ -37,14 +37,15 @@ import type {
   RingLimits,
   WaitOptions,
 } from "../memory/mod.ts";
-import { Block, FIRST_WORD, onLast, receive } from "./block.ts";
+import { Block, FIRST_WORD, onLast, onLeft, receive } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders, holdersBytes } from "./_holders.ts";
 import { Outlet } from "./_outlet.ts";
-import { copyOut, discard, onArrival } from "./_parcel.ts";
+import { copyOut } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
 import type { SharedReadiness } from "./waitable.ts";
+import { discard, onArrival } from "./wire.ts";
 
 // Words of a pipe's block: meaning · writer · reader.
 /** 1 if both ends write · creator, once · everybody. */
@@ -191,7 +192,8 @@ export class PipeEnd {
     this.#check();
     const { data } = this.#block.toWire(tag, tag, target);
     const [address, offset] = data as HandleData;
-    const inFlight = this.#mine.depart(target as Target);
+    const onLetGo = () => this.#afterLettingGo();
+    const inFlight = this.#mine.depart(target as Target, onLetGo);
     return { tag, data: [address, offset, [this.#side, inFlight]] };
   }
 
@@ -320,19 +322,8 @@ export class PipeEnd {
     if (this.#isPeerGone) return true;
     if (this.#peers.isHeld()) return false;
     this.#isPeerGone = true;
-    this.#discard(this.#out, 1 - this.#side);
+    discardUnreachable(this.#block.words, 1 - this.#side, this.#out);
     return true;
-  }
-
-  /** Drops the messages with their handles that nobody can receive any more. */
-  #discard(ring: Ring, reader: number): void {
-    if (Atomics.load(this.#block.words, HAS_HANDLES + reader) === 0) return;
-    const take = (message: Uint8Array) => ({
-      item: message.at(-1) === VALUE ? copyOut(message.subarray(0, -1)) : null,
-    });
-    for (let taken; (taken = ring.tryTake(take));) {
-      if (taken.item) discard(taken.item);
-    }
   }
 
   #check(): void {
@@ -345,12 +336,19 @@ export class PipeEnd {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#mine.release(this.#arena.me);
+    this.#afterLettingGo();
+  }
+
+  /** What has to be done when a hold of this end has been taken away. */
+  #afterLettingGo(): void {
     const { waiting } = this.#arena;
     for (const ring of [this.#in, this.#out]) {
       waiting.wake(ring.itemsKey);
       waiting.wake(ring.spaceKey);
     }
-    if (!this.#mine.isHeld()) this.#discard(this.#in, this.#side);
+    if (!this.#mine.isHeld()) {
+      discardUnreachable(this.#block.words, this.#side, this.#in);
+    }
     this.#isCutOff();
   }
 }
@@ -363,6 +361,32 @@ function tableAt(offset: number, side: number): number {
   return offset + HOLDERS_BYTE + side * HOLDERS_BYTES;
 }
 
+/** Drops the messages with their handles that nobody can receive any more. */
+function discardUnreachable(
+  words: Int32Array,
+  reader: number,
+  ring: Ring,
+): void {
+  if (Atomics.load(words, HAS_HANDLES + reader) === 0) return;
+  const take = (message: Uint8Array) => ({
+    item: message.at(-1) === VALUE ? copyOut(message.subarray(0, -1)) : null,
+  });
+  for (let taken; (taken = ring.tryTake(take));) {
+    if (taken.item) discard(taken.item);
+  }
+}
+
+/** One that had the pipe has ended: what is in it may be nobody's now. */
+function leave(arena: Arena, offset: number): void {
+  const words = arena.words(offset, HAS_HANDLES + 2);
+  for (const side of [0, 1]) {
+    if (words[HAS_HANDLES + side] === 0) continue;
+    const held = new Holders(arena, tableAt(offset, side), HOLDERS_BYTES);
+    if (held.isHeld()) continue;
+    discardUnreachable(words, side, new Ring(arena, ringAt(offset, side)));
+  }
+}
+
 function destroy(arena: Arena, offset: number): void {
   for (const side of [0, 1]) {
     new Ring(arena, ringAt(offset, side)).free();
@@ -371,3 +395,4 @@ function destroy(arena: Arena, offset: number): void {
 }
 
 onLast("pipe", destroy);
+onLeft("pipe", leave);

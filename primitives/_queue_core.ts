@@ -30,18 +30,19 @@ import { ProcessError } from "../errors.ts";
 import { checkedLimits, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import { Ring, RING_BYTES } from "../memory/ring.ts";
 import type { Arena, Attempt, RingLimits, WaitOptions } from "../memory/mod.ts";
-import { Block, FIRST_WORD, onLast } from "./block.ts";
+import { Block, FIRST_WORD, onLast, onLeft } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
 import { loopsOver } from "./_loops.ts";
 import type { Loops } from "./_loops.ts";
 import { Outlet } from "./_outlet.ts";
-import { copyOut, discard, onArrival, pack } from "./_parcel.ts";
+import { copyOut, pack } from "./_parcel.ts";
 import type { Item } from "./_parcel.ts";
 import type { Parcel } from "./_parcel.ts";
 import { Turns } from "./_turns.ts";
 import type { SharedReadiness } from "./waitable.ts";
+import { discard, onArrival } from "./wire.ts";
 
 // Words of a queue's block: meaning · writer · reader.
 /** Items that are done, modulo 2^32 · who says so · joiners, who also wait on its key. */
@@ -160,7 +161,8 @@ export class QueueCore {
     this.check();
     const { data } = this.#block.toWire(tag, tag, target);
     const [address, offset] = data as HandleData;
-    const inFlight = this.#holders.depart(target as Target);
+    const onLetGo = () => this.#afterLettingGo();
+    const inFlight = this.#holders.depart(target as Target, onLetGo);
     return { tag, data: [address, offset, inFlight] };
   }
 
@@ -385,6 +387,11 @@ export class QueueCore {
     this.#loops.close(this.#running, this.#waiting);
     if (!keepsCounting) this.#holder = undefined;
     collected.unregister(this);
+    this.#afterLettingGo();
+  }
+
+  /** What has to be done when a hold of the queue has been taken away. */
+  #afterLettingGo(): void {
     const { itemsKey, spaceKey } = this.ring;
     this.arena.waiting.wake(itemsKey);
     this.arena.waiting.wake(spaceKey);
@@ -393,10 +400,27 @@ export class QueueCore {
 
   /** Drops the items with their handles if nobody can get them any more. */
   #discardUnreachable(): void {
-    if (Atomics.load(this.#words, HAS_HANDLES) === 0) return;
-    if (this.#loops.isAny || this.#holders.isHeld()) return;
-    for (let item; (item = this.ring.tryTake(copyOut));) discard(item);
+    if (this.#loops.isAny) return;
+    discardUnreachable(this.#words, this.#holders, this.ring);
   }
+}
+
+function discardUnreachable(
+  words: Int32Array,
+  holders: Holders,
+  ring: Ring,
+): void {
+  if (Atomics.load(words, HAS_HANDLES) === 0 || holders.isHeld()) return;
+  for (let item; (item = ring.tryTake(copyOut));) discard(item);
+}
+
+/** One that had the queue has ended: what is in it may be nobody's now. */
+function leave(arena: Arena, offset: number): void {
+  const words = arena.words(offset, HAS_HANDLES + 1);
+  if (words[HAS_HANDLES] === 0) return;
+  const room = QUEUE_BYTES - HOLDERS_BYTE;
+  const holders = new Holders(arena, offset + HOLDERS_BYTE, room);
+  discardUnreachable(words, holders, new Ring(arena, offset + RING_BYTE));
 }
 
 function destroy(arena: Arena, offset: number): void {
@@ -405,3 +429,4 @@ function destroy(arena: Arena, offset: number): void {
 }
 
 onLast("queue", destroy);
+onLeft("queue", leave);

@@ -87,6 +87,33 @@ export function onLast(remains: Remains, destroy: Destroy): void {
   destroyers[remains] = destroy;
 }
 
+const leavers: Partial<Record<Remains, Destroy>> = {};
+
+/**
+ * Says what to look after in blocks of some kind when one that had it has ended.
+ *
+ * @param remains What kind.
+ * @param leave Looks after it. The block is still in use.
+ */
+export function onLeft(remains: Remains, leave: Destroy): void {
+  leavers[remains] = leave;
+}
+
+/**
+ * Looks after a block that one has left who has ended.
+ *
+ * @param arena Where it lies.
+ * @param offset Its offset.
+ * @returns Whether that could be done, see {@linkcode giveBack}.
+ */
+export function leave(arena: Arena, offset: number): boolean {
+  const words = arena.words(offset, FIRST_WORD);
+  const remains = REMAINS_NAMES[words[REMAINS]!]!;
+  if (!destroyers[remains]) return false;
+  leavers[remains]?.(arena, offset);
+  return true;
+}
+
 let defaultKind: () => MemoryKind = () => "spawn";
 
 /** Says which start method objects of no particular context belong to. */
@@ -177,15 +204,25 @@ export class Block {
     // also if that one does not live to see it. (A token says something only in
     // the arena that both sides call their own.)
     const { references } = this.arena;
-    const place = token !== undefined && existingArena(kind) === this.arena
-      ? references.noteFor(token, this.offset)
-      : undefined;
     const { arena, offset } = this;
-    undoIfNotSent(() => {
+    let place = token !== undefined && existingArena(kind) === arena
+      ? references.noteFor(token, offset)
+      : undefined;
+    const strike = () => {
       if (place) references.strike(place);
+      place = undefined;
+    };
+    undoIfNotSent(() => {
+      strike();
       // By now it may be the last one.
       giveBack(arena, offset);
     });
+    if (!place) {
+      const keep = () => {
+        place = references.note(offset);
+      };
+      whileWaiting({ keep, letGo: strike });
+    }
     const data: HandleData = [addressOf(this.arena), this.offset, extra];
     return { tag, data };
   }
@@ -228,10 +265,20 @@ export function receive<T>(
   }
 }
 
+/** How a handle is counted while its message waits to be sent. */
+export interface Waiting {
+  /** It is the sender's: should that one end, it is given back with all else. */
+  keep(): void;
+  /** It is on its way to whoever takes it. */
+  letGo(): void;
+}
+
 /** A message that is being made. */
 export interface Outgoing {
   /** What takes back the handles in it, if there are any and it is not sent. */
   takeBacks: (() => void)[] | undefined;
+  /** How those are counted, while it waits, that nobody in particular gets. */
+  whileWaiting: Waiting[] | undefined;
 }
 
 /**
@@ -266,6 +313,15 @@ export function sending<M extends Outgoing>(
  */
 export function undoIfNotSent(takeBack: () => void): void {
   if (outgoing) (outgoing.takeBacks ??= []).push(takeBack);
+}
+
+/**
+ * Has a handle counted as the sender's for as long as its message waits.
+ *
+ * @param waiting How it is counted.
+ */
+export function whileWaiting(waiting: Waiting): void {
+  if (outgoing) (outgoing.whileWaiting ??= []).push(waiting);
 }
 
 /**

@@ -11,7 +11,7 @@ import type { EncodeOptions } from "../codec/encoder.ts";
 import { EncodingError } from "../errors.ts";
 import type { Message } from "../memory/mod.ts";
 import { sending } from "./block.ts";
-import type { Outgoing, Target } from "./block.ts";
+import type { Outgoing, Target, Waiting } from "./block.ts";
 import { functionCarrier } from "./wire.ts";
 
 /**
@@ -25,6 +25,8 @@ export class Sent implements Message, Outgoing, EncodeOptions {
   readonly target: Target;
   /** What takes back the handles in it, if there are any and it is not sent. */
   takeBacks: (() => void)[] | undefined;
+  /** How those are counted, while it waits, that nobody in particular gets. */
+  whileWaiting: Waiting[] | undefined;
   /** The shared buffers that it refers to by their places here, if any can travel. */
   buffers: SharedArrayBuffer[] | undefined;
   #value: unknown;

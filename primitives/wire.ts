@@ -7,6 +7,9 @@
  * stand-in that loads it. Receivers that can wait do so before they hand the
  * value out, so that only those who block see a stand-in that is not loaded.
  *
+ * A message that cannot be made here is used up, but not what comes in it: what
+ * counts as somebody's until it is closed is taken out of it and closed.
+ *
  * Runs in the parent and in the child.
  *
  * @module
@@ -60,6 +63,8 @@ class Decoding implements Arrival, MessageOptions {
   value: unknown;
   loading: Promise<unknown> | undefined;
   readonly scouts: boolean;
+  /** How many library objects have been made, or tried. */
+  #revived = 0;
   #message: Uint8Array | Lifted | undefined;
   readonly #from: number;
   #buffers: readonly SharedArrayBuffer[] | undefined;
@@ -77,8 +82,36 @@ class Decoding implements Arrival, MessageOptions {
   }
 
   run(): void {
-    this.value = decodeMessage(this.#message!, this, this.#from);
+    const before = arrivals.length;
+    decodings++;
+    try {
+      this.value = decodeMessage(this.#message!, this, this.#from);
+    } catch (error) {
+      closeArrivals(before);
+      // Otherwise nothing of it has been taken, and it is decoded again.
+      if (unknownTag(error) === undefined) this.drop();
+      throw error;
+    } finally {
+      decodings--;
+      arrivals.length = before;
+    }
     this.#message = this.#buffers = undefined;
+  }
+
+  /** Takes what has not been taken, and closes it: see {@linkcode discard}. */
+  drop(): void {
+    if (this.scouts) return;
+    const before = arrivals.length;
+    decodings++;
+    try {
+      const salvage = { salvagesFrom: this.#revived };
+      decodeMessage(this.#message!, salvage, this.#from);
+    } catch {
+      // What cannot be made here is dropped all the same.
+    } finally {
+      decodings--;
+      closeArrivals(before);
+    }
   }
 
   /**
@@ -86,9 +119,12 @@ class Decoding implements Arrival, MessageOptions {
    * known. What was taken of it before would be taken twice: so nothing is until it
    * is certain that all kinds in it are known.
    */
-  beforeHandles(): void {
-    if (this.scouts || knowsAllKinds()) return;
-    new Decoding(this.#message!, this.#buffers, this.#from, true).run();
+  beforeHandle(index: number): void {
+    if (this.scouts) return;
+    if (index === 0 && !knowsAllKinds()) {
+      new Decoding(this.#message!, this.#buffers, this.#from, true).run();
+    }
+    this.#revived = index + 1;
   }
 
   allocate(byteLength: number): Uint8Array<ArrayBuffer> {
@@ -129,6 +165,33 @@ export function fromMessage(
   const decoding = new Decoding(message, buffers, from, false);
   decoding.run();
   return decoding;
+}
+
+/**
+ * Receives a message in place of those who cannot any more, and closes at once
+ * what was on its way in it.
+ *
+ * @param message The message, an encoded value.
+ */
+export function discard(message: Uint8Array | Lifted): void {
+  new Decoding(message, undefined, 0, false).drop();
+}
+
+/** How many decodings are going on, one within the other. */
+let decodings = 0;
+/** What has arrived by them that can be closed. */
+const arrivals: { close(): void }[] = [];
+
+/**
+ * Takes note of an object that counts until it is closed, in its reviver: what
+ * comes with something that cannot be made is closed.
+ */
+export function onArrival(object: { close(): void }): void {
+  if (decodings > 0) arrivals.push(object);
+}
+
+function closeArrivals(from: number): void {
+  for (const object of arrivals.splice(from)) object.close();
 }
 
 /** Where all kinds of shared objects are. */

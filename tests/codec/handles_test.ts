@@ -283,7 +283,8 @@ Deno.test("decode() revives nothing of a message if it is told to look first", (
   });
   const unknown = { [TO_WIRE]: () => ({ tag: "nobody knows", data: 0 }) };
   const look = (message: Uint8Array) => ({
-    beforeHandles() {
+    beforeHandle(index: number) {
+      if (index > 0) return;
       calls.push("looked");
       decodeMessage(message, { scouts: true });
     },

@@ -974,7 +974,7 @@ each("Queue makes puts wait at maxBytes", async ({ Queue }) => {
   await assertRejects(
     () => queue.put(new Uint8Array(1024)),
     RangeError,
-    "as the limit of bytes is 1024",
+    "takes 1040 in shared memory and the limit of bytes is 1024",
   );
   assert(queue.empty());
 });
