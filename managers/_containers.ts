@@ -3,7 +3,8 @@
  *
  * **Atomic.** There is one thread, so each method happens at once. `update()`, whose
  * function may be asynchronous, keeps whoever wants to change the same key waiting
- * meanwhile; reading goes on.
+ * meanwhile; reading goes on. What was taken and did not arrive goes back in its
+ * turn, too: its client can be killed in the middle of an update.
  *
  * Runs in the server.
  *
@@ -210,8 +211,10 @@ export class ManagedDict extends ManagedObject {
     this.#entries.set(hashOf(key), [key, value]);
   }
 
-  #putBack(hash: unknown, entry: Entry): void {
-    if (!this.#entries.has(hash)) this.#entries.set(hash, entry);
+  #putBack(hash: unknown, entry: Entry): unknown {
+    return this.#turns.take(hash, () => {
+      if (!this.#entries.has(hash)) this.#entries.set(hash, entry);
+    });
   }
 }
 
@@ -264,7 +267,7 @@ export class ManagedList extends ManagedObject {
       }
       const at = this.#at(index, "pop index out of range");
       const [item] = this.#items.splice(at, 1);
-      call.taken(() => this.#items.splice(at, 0, item));
+      call.taken(() => this.#change(() => this.#items.splice(at, 0, item)));
       return item;
     });
   }

@@ -29,7 +29,9 @@ import {
   holdAndThrow,
   myManagerOf,
   notifySelfAndStay,
+  popAndBlock,
   startAndStay,
+  tagOnce,
   useLater,
   waitAndStay,
   waitHoldingAndStay,
@@ -231,6 +233,25 @@ managed(
     // Before or behind the news of its end: nobody gets it but us.
     await queue.put(1);
     await promptly(async () => assertEquals(await queue.get(), 1));
+  },
+);
+
+managed(
+  "an item of a killed client goes back only when the list is not being updated",
+  async (m, ctx) => {
+    const list = await m.list(["x", "a", "b", "c"]);
+    const [sign, event] = [await m.Lock(), await m.Event()];
+    const process = await started(ctx, popAndBlock, list, sign);
+    while (await list.length() === 4) { /* it is about to be taken */ }
+    const updating = list.update(0, tagOnce, event);
+    await list.length(); // behind it in the same connection, so it has begun
+    await kill(process);
+    await promptly(async () => {
+      assertEquals((await sign.acquire())?.abandoned, true);
+    });
+    await event.set();
+    assertEquals(await updating, "a!");
+    assertEquals(await list.copy(), ["x", "a!", "b", "c"]);
   },
 );
 
