@@ -3,8 +3,9 @@
  *
  * **Atomic.** There is one thread, so each method happens at once. `update()`, whose
  * function may be asynchronous, keeps whoever wants to change the same key waiting
- * meanwhile; reading goes on. What was taken and did not arrive goes back in its
- * turn, too: its client can be killed in the middle of an update.
+ * meanwhile; reading goes on. Whoever changes many keys waits at each by itself. What
+ * was taken and did not arrive goes back in its turn, too: its client can be killed in
+ * the middle of an update.
  *
  * Runs in the server.
  *
@@ -40,6 +41,11 @@ class Turns {
     return result as T | Promise<Awaited<T>>;
   }
 
+  /** The keys that somebody is at. */
+  get taken(): Set<unknown> {
+    return new Set(this.#last.keys());
+  }
+
   /** Whether somebody is at a key. */
   isTaken(key: unknown): boolean {
     return this.#last.has(key);
@@ -49,6 +55,12 @@ class Turns {
   async quiet(): Promise<void> {
     while (this.#last.size > 0) await Promise.all(this.#last.values());
   }
+}
+
+/** Done when all of some are, which is at once if none of them has to wait. */
+function whenAll(waits: readonly unknown[]): Promise<void> | undefined {
+  const pending = waits.filter((wait) => wait instanceof Promise);
+  return pending.length > 0 ? Promise.all(pending).then(() => {}) : undefined;
 }
 
 /** A key and its value. */
@@ -139,8 +151,7 @@ export class ManagedDict extends ManagedObject {
       const put = () => this.#put(key, value);
       waits.push(this.#turns.take(hashOf(key), put));
     }
-    const pending = waits.filter((wait) => wait instanceof Promise);
-    return pending.length > 0 ? Promise.all(pending).then(() => {}) : undefined;
+    return whenAll(waits);
   }
 
   update(_call: Call, key: unknown, change: Change, args: unknown[]): unknown {
@@ -155,8 +166,17 @@ export class ManagedDict extends ManagedObject {
     });
   }
 
-  clear(): void {
-    this.#entries.clear();
+  clear(): unknown {
+    const { taken } = this.#turns;
+    for (const hash of this.#entries.keys()) {
+      if (!taken.has(hash)) this.#entries.delete(hash);
+    }
+    // Each of these in its own turn: if all had to wait until nobody is at any key, an
+    // update that sets another key would wait for us, and we for it.
+    const remove = (hash: unknown) => () => this.#entries.delete(hash);
+    return whenAll(
+      [...taken].map((hash) => this.#turns.take(hash, remove(hash))),
+    );
   }
 
   keys(): unknown[] {

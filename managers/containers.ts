@@ -243,7 +243,7 @@ export class DictProxy<K = unknown, V = unknown> extends BaseProxy {
     return await this.invoke("update", [key, change, args]);
   }
 
-  /** Takes all keys away. */
+  /** Takes all keys away; those that are being updated once that is done. */
   async clear(): Promise<void> {
     await this.invoke("clear", []);
   }

@@ -5,6 +5,7 @@ import {
   fail,
   increment,
   incrementSlowly,
+  tagOnce,
 } from "../fixtures/managers.ts";
 import { managed } from "./_managed.ts";
 
@@ -73,6 +74,26 @@ managed(
       ["n", 101],
       "it is popped with its new value",
     );
+  },
+);
+
+managed(
+  "LESSON-50 DictProxy.clear() takes a key away that is being updated, too",
+  async (m) => {
+    const dict = await m.dict<string, string>({ a: "A", b: "B" });
+    const event = await m.Event();
+    const updates = ["a", "new"].map((key) => dict.update(key, tagOnce, event));
+    const clearing = dict.clear();
+    await dict.set("later", "L");
+    assertEquals(
+      await dict.copy(),
+      new Map([["a", "A"], ["later", "L"]]),
+      "only what is being updated is waited for",
+    );
+    await event.set();
+    assertEquals(await Promise.all(updates), ["A!", "undefined!"]);
+    await clearing;
+    assertEquals(await dict.copy(), new Map([["later", "L"]]));
   },
 );
 
