@@ -265,12 +265,12 @@ export class ManagedList extends ManagedObject {
   }
 
   push(_call: Call, ...items: unknown[]): unknown {
-    return this.#change(() => this.#items.push(...items));
+    return this.#change(() => this.#append(items));
   }
 
   extend(_call: Call, items: readonly unknown[]): unknown {
     return this.#change(() => {
-      for (const item of items) this.#items.push(item);
+      this.#append(items);
     });
   }
 
@@ -359,7 +359,9 @@ export class ManagedList extends ManagedObject {
   ): unknown {
     return this.#change(() => {
       const [from, to] = this.#range(start, end);
-      this.#items.splice(from, Math.max(to - from, 0), ...items);
+      const before = this.#items.slice(0, from);
+      const behind = this.#items.slice(Math.max(from, to));
+      this.#items = [...before, ...items, ...behind];
     });
   }
 
@@ -404,6 +406,12 @@ export class ManagedList extends ManagedObject {
 
   override contents(): Iterable<unknown> {
     return this.#items;
+  }
+
+  /** One by one: as arguments of one call, many would not fit onto the stack. */
+  #append(items: readonly unknown[]): number {
+    for (const item of items) this.#items.push(item);
+    return this.#items.length;
   }
 
   /** Indexes move, so changes wait for any `update()` of the list. */

@@ -154,9 +154,17 @@ function* proxiesIn(value: unknown, seen: Set<unknown>): Generator<BaseProxy> {
     if (typeof each !== "object" || each === null || seen.has(each)) continue;
     seen.add(each);
     if (each instanceof BaseProxy) yield each;
-    else if (each instanceof ManagedObject) queue.push(...each.contents());
-    else if (each instanceof Map) queue.push(...each.keys(), ...each.values());
-    else if (each instanceof Set) queue.push(...each);
-    else if (!ArrayBuffer.isView(each)) queue.push(...Object.values(each));
+    // One by one: as arguments of one call, many would not fit onto the stack.
+    else for (const inner of partsOf(each)) queue.push(inner);
   }
+}
+
+/** What an object holds, as far as one can look into it. */
+function* partsOf(object: object): Generator<unknown> {
+  if (object instanceof ManagedObject) yield* object.contents();
+  else if (object instanceof Map) {
+    yield* object.keys();
+    yield* object.values();
+  } else if (object instanceof Set) yield* object;
+  else if (!ArrayBuffer.isView(object)) yield* Object.values(object);
 }

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DictProxy, ListProxy, QueueProxy } from "../../mod.ts";
 import { managed } from "./_managed.ts";
 
+/** More than fit onto the stack as arguments of a call. */
+const MANY = 200_000;
 const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const LETTERS: [number, string][] = [65, 66, 67, 68, 69]
   .map((code) => [code, String.fromCharCode(code)]);
@@ -292,4 +294,32 @@ managed("ListProxy has the methods of Python's list", async (m) => {
   );
   await list.clear();
   await assertRejects(() => list.pop(), RangeError, "pop from empty list");
+});
+
+managed("ListProxy takes as many items as one likes at once", async (m) => {
+  const many = Array.from({ length: MANY }, (_, i) => i);
+  const list = await m.list<unknown>(["first", "last"]);
+  await list.setSlice(1, 1, many);
+  assertEquals(await list.length(), MANY + 2);
+  assertEquals(await list.slice(0, 2), ["first", 0]);
+  assertEquals(await list.slice(-2), [MANY - 1, "last"]);
+  await list.setSlice(1, -1, ["between"]);
+  assertEquals(await list.copy(), ["first", "between", "last"]);
+  await list.setSlice(2, 0, ["before"]);
+  assertEquals(await list.copy(), ["first", "between", "before", "last"]);
+});
+
+managed("numberOfObjects() looks through objects of any size", async (m) => {
+  const many = Array.from({ length: MANY }, (_, i) => i);
+  const inner = await m.list([1]);
+  const list = await m.list<unknown>(many);
+  const dict = await m.dict<string, unknown>({
+    list: many,
+    map: new Map([[many, many]]),
+    set: new Set(many),
+  });
+  await list.append(inner);
+  await dict.set("proxy", inner);
+  await inner[Symbol.asyncDispose](); // so that it has to be looked for
+  assertEquals(await m.numberOfObjects(), 3);
 });
