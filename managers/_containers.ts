@@ -11,10 +11,9 @@
  *
  * @module
  */
-import { encode } from "../codec/mod.ts";
+import { hashOf, isEqualTo } from "./_equality.ts";
 import { ManagedObject } from "./_managed.ts";
 import type { Call } from "./_managed.ts";
-import { Peer } from "./_wire.ts";
 
 /** What changes a value: gets it and what else was given, and gives a new one. */
 type Change = (value: unknown, ...args: unknown[]) => unknown;
@@ -339,8 +338,7 @@ export class ManagedList extends ManagedObject {
   }
 
   count(_call: Call, item: unknown): number {
-    const hash = hashOf(item);
-    return this.#items.filter((each) => hashOf(each) === hash).length;
+    return this.#items.filter(isEqualTo(item)).length;
   }
 
   includes(_call: Call, item: unknown): boolean {
@@ -442,9 +440,9 @@ export class ManagedList extends ManagedObject {
   }
 
   #find(item: unknown, from = 0, to = this.#items.length): number {
-    const hash = hashOf(item);
+    const isEqual = isEqualTo(item);
     for (let at = from; at < to; at++) {
-      if (hashOf(this.#items[at]) === hash) return at;
+      if (isEqual(this.#items[at])) return at;
     }
     return -1;
   }
@@ -654,45 +652,6 @@ function checkedNumber(
       Deno.inspect(value)
     }`,
   );
-}
-
-/** Nothing is sent: so a proxy, which counts who has it, must not be asked. */
-const NOBODY = new Peer({ lend: refuse, borrow: refuse });
-
-function refuse(): never {
-  throw new TypeError("Cannot compare proxies by what is in them");
-}
-
-/** Objects by what is in them. */
-const hashes = new Map<string, WeakRef<Hash>>();
-/** What stands for the content of an object. */
-class Hash {
-  static readonly #text = new TextDecoder("latin1");
-  static of(value: object): Hash {
-    const key = Hash.#text.decode(encode(value, { target: NOBODY }));
-    const known = hashes.get(key)?.deref();
-    if (known) return known;
-    const hash = new Hash();
-    hashes.set(key, new WeakRef(hash));
-    forgotten.register(hash, key);
-    return hash;
-  }
-}
-const forgotten = new FinalizationRegistry<string>((key) => {
-  if (!hashes.get(key)?.deref()) hashes.delete(key);
-});
-
-/**
- * What is the same for values that are equal: themselves, but for arrays and
- * objects, which are compared by what is in them. Proxies are what they are.
- */
-export function hashOf(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  try {
-    return Hash.of(value);
-  } catch {
-    return value;
-  }
 }
 
 /** Numbers by size, texts by code units; others have no order. */

@@ -52,7 +52,8 @@ export function entriesOf(entries: unknown): [unknown, unknown][] {
  * A dict in the server, with the methods of a `Map`, and of Python's dict.
  *
  * - **Keys** keep their type, and are compared by value: `[1, 2]` is the same key
- *   each time. They are in the order in which they came.
+ *   each time, and `{ a: 1, b: 2 }` is `{ b: 2, a: 1 }`. They are in the order in
+ *   which they came.
  * - **Values are copies:** changing one changes nothing in the server. Set it again,
  *   or use {@linkcode DictProxy.update}.
  * - **Loops** give the keys, as in Python, asking for each; if the number of keys
@@ -280,7 +281,7 @@ export interface SortOptions<T> {
  * A list in the server. Negative indexes count from the end.
  *
  * - **Items are copies:** changing one changes nothing in the server. Set it again,
- *   or use {@linkcode ListProxy.update}.
+ *   or use {@linkcode ListProxy.update}. They are compared by value.
  * - **Loops** ask for each item by its index; {@linkcode ListProxy.copy} is faster.
  * - **Differs from Python:** an index that is not there is a `RangeError`.
  *

@@ -219,6 +219,26 @@ managed(
   },
 );
 
+managed(
+  "DictProxy and ListProxy compare what is in values, however that was built",
+  async (m) => {
+    const one = [1];
+    const list = await m.list<unknown>([[one, one], { a: 1, b: 2 }, NaN]);
+    assertEquals(await list.index([[1], [1]]), 0);
+    assertEquals(await list.index({ b: 2, a: 1 }), 1);
+    assertEquals(await list.index(NaN), 2);
+    assertEquals(await list.count(NaN), 1);
+    await list.remove({ b: 2, a: 1 });
+    assertEquals(await list.length(), 2);
+    const dict = await m.dict<unknown, string>();
+    await dict.set([one, one], "shared");
+    assertEquals(await dict.get([[1], [1]]), "shared");
+    await dict.set({ a: 1, b: 2 }, "in one order");
+    await dict.set({ b: 2, a: 1 }, "in the other");
+    assertEquals(await dict.values(), ["shared", "in the other"]);
+  },
+);
+
 managed("DictProxy has the methods of Python's dict", async (m) => {
   const dict = await m.dict<string, number>(new Map([["a", 1]]));
   assertEquals(await dict.get("z"), undefined);
