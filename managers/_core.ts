@@ -160,8 +160,11 @@ export class Core {
     }
     const result = value instanceof ManagedObject
       ? (value as unknown as Methods)[method]!(call, ...args)
-      : (value as Methods)[method]!(...args);
-    const resultType = referent.methodToTypeid[method];
+      : callOwn(value, typeid, method, args);
+    // Not what all objects have: 'toString' is nobody's type.
+    const resultType = Object.hasOwn(referent.methodToTypeid, method)
+      ? referent.methodToTypeid[method]
+      : undefined;
     const settle = (value: unknown): Outcome =>
       resultType === undefined
         ? { value }
@@ -320,6 +323,26 @@ const SERVER: Call["client"] = {
   isFamily: true,
   onGone: () => () => {},
 };
+
+/** Calls a method of an object of a user's type. */
+function callOwn(
+  value: unknown,
+  typeid: string,
+  method: string,
+  args: readonly unknown[],
+): unknown {
+  const own = Object(value) as Partial<Methods>;
+  if (typeof own[method] === "function") {
+    return Reflect.apply(own[method], value, args);
+  }
+  // An iterator need not have this one; then there is nothing to do at its end.
+  if (method === "return" && typeof own.next === "function") {
+    return { done: true, value: args[0] };
+  }
+  throw new TypeError(
+    `Cannot call '${method}' as the object of type '${typeid}' has no such method`,
+  );
+}
 
 function plain(value: unknown): unknown {
   return value instanceof ManagedObject ? value.toPlain() : value;

@@ -64,7 +64,7 @@ export class IteratorProxy<T = unknown> extends BaseProxy
   }
 
   /**
-   * Ends it.
+   * Ends it; if it has no `return()`, its lease alone.
    *
    * @param value What it is to give as its result.
    */
@@ -81,6 +81,7 @@ export class IteratorProxy<T = unknown> extends BaseProxy
    * Throws an error where the generator is.
    *
    * @param error The error.
+   * @throws {TypeError} If it is an iterator that nothing can be thrown into.
    */
   async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
     return await this.invoke("throw", [error]);

@@ -6,7 +6,7 @@ import {
   ProcessError,
   RemoteError,
 } from "../../mod.ts";
-import type { Context, IteratorProxy, Remote } from "../../mod.ts";
+import type { BaseProxy, Context, IteratorProxy, Remote } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
 import {
   type Bar,
@@ -208,6 +208,50 @@ withTypes(
     assertEquals(await manager.numberOfObjects(), 2);
     await bar[Symbol.asyncDispose]();
     assertEquals(await manager.numberOfObjects(), 1);
+  },
+);
+
+withTypes(
+  "IteratorProxy ends a loop that is left early over what has no return()",
+  async (manager) => {
+    const shelf = await manager.create("Shelf") as BaseProxy;
+    const titles = await shelf.callMethod("titles") as IteratorProxy<string>;
+    const before = await manager.numberOfObjects();
+    for await (const title of titles) {
+      assertEquals(title, "one");
+      break;
+    }
+    assertEquals(await manager.numberOfObjects(), before - 1, "its lease ends");
+    const others = await shelf.callMethod("titles") as IteratorProxy<string>;
+    assertEquals(await Array.fromAsync(others), ["one", "two"]);
+    await assertRejects(() => others.throw(), TypeError, "Cannot call 'throw'");
+  },
+);
+
+withTypes(
+  "BaseProxy.callMethod() calls methods that every object has",
+  async (manager) => {
+    const shelf = await manager.create("Shelf") as BaseProxy;
+    assertEquals(await shelf.callMethod("toString"), "a shelf");
+    assertEquals(await shelf.callMethod("valueOf"), 2);
+    await assertRejects(
+      () => shelf.callMethod("hasOwnProperty", "x"),
+      RemoteError,
+      "not in exposed",
+    );
+  },
+);
+
+withTypes(
+  "BaseProxy.callMethod() says which method an object does not have",
+  async (manager) => {
+    const foo = await manager.create("Foo3") as BaseProxy;
+    assertEquals(await foo.callMethod("f"), "f()");
+    await assertRejects(
+      () => foo.callMethod("gone"),
+      TypeError,
+      "Cannot call 'gone' as the object of type 'Foo3' has no such method",
+    );
   },
 );
 
