@@ -24,13 +24,12 @@ import { errorHead, hiddenProperties } from "./_errors.ts";
 import type { ErrorHead } from "./_errors.ts";
 import { Identities } from "./_identities.ts";
 import {
-  emptyKindOf,
-  hiddenKindOf,
   isArgumentsObject,
   isModuleNamespaceObject,
   isProxy,
   isSharedArrayBuffer,
   kindOf,
+  plainKindOf,
   unboxed,
 } from "./_kinds.ts";
 import type { Kind } from "./_kinds.ts";
@@ -666,9 +665,7 @@ export class Encoder extends Writer {
     let kind = prototype === null ? "plain" : kindOf(value, prototype);
     if (kind === "plain") {
       const keys = Object.keys(value);
-      // What has no names may be something whose prototype does not tell.
-      if (keys.length === 0 || keys[0] === "0") kind = hiddenKindOf(value);
-      if (keys.length === 0 && kind === "plain") kind = emptyKindOf(value);
+      kind = plainKindOf(value, keys);
       if (kind === "plain") return this.#plain(value, keys);
       // The getters of a pattern, a buffer or a view may be gone.
       if (NEEDS_GETTERS.has(kind)) value = structuredClone(value);

@@ -179,10 +179,22 @@ export function kindOf(value: object, prototype: object): Kind {
 }
 
 /**
+ * Says what an object is whose prototype says that it is a plain one.
+ *
+ * @param value The object.
+ * @param keys Its names: what has none may be something else.
+ */
+export function plainKindOf(value: object, keys: readonly string[]): Kind {
+  if (keys.length > 0 && keys[0] !== "0") return "plain";
+  const kind = hiddenKindOf(value);
+  return kind === "plain" && keys.length === 0 ? emptyKindOf(value) : kind;
+}
+
+/**
  * Says what an object is whose prototype does not tell: that was replaced, or it
  * comes from another realm (`node:vm`).
  */
-export function hiddenKindOf(value: object): Kind {
+function hiddenKindOf(value: object): Kind {
   if (isNativeError(value)) return "error";
   if (isArgumentsObject(value)) return { refused: "arguments object" };
   return BRANDS.find(([, { holds }]) => holds(value))?.[1].kind ?? "plain";
@@ -192,7 +204,7 @@ export function hiddenKindOf(value: object): Kind {
  * Says whether an object without any own names is a plain one, or something that
  * only the engine makes, such as an iterator.
  */
-export function emptyKindOf(value: object): Kind {
+function emptyKindOf(value: object): Kind {
   const prototype: object | null = Object.getPrototypeOf(value);
   let kind = prototype === null ? undefined : emptyKinds.get(prototype);
   if (kind === undefined) {

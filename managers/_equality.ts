@@ -11,6 +11,7 @@
  * @module
  */
 import { classOf } from "../codec/classes.ts";
+import { isWhole } from "../codec/kinds.ts";
 import { decode, encode } from "../codec/mod.ts";
 import { Peer } from "./_wire.ts";
 
@@ -151,13 +152,6 @@ class Describer {
     }
     return String(value); // the same for 0 and -0
   }
-}
-
-/** Whether an array has all its items and nothing else. */
-function isWhole(array: readonly unknown[]): boolean {
-  const keys = Object.keys(array); // indexes first, in their order
-  return keys.length === array.length &&
-    (keys.length === 0 || keys.at(-1) === String(array.length - 1));
 }
 
 /**

@@ -16,7 +16,10 @@
  * | `$function` | `{ modules, name, registered, hash}` | a function                  |
  * | `$object`   | list of pairs                        | an object with a key in `$` |
  *
- * Circles are refused, and shared references arrive as copies.
+ * Circles are refused, and shared references arrive as copies; instances of classes
+ * arrive as plain objects with their fields. All else is refused that would not be
+ * what it was: other views, buffers, `URL`s, boxed primitives, arrays with holes or
+ * names, classes with hooks, and what the codec refuses.
  *
  * Runs in the client and in the server.
  *
@@ -24,6 +27,8 @@
  */
 import { EncodingError } from "../errors.ts";
 import * as errors from "../errors.ts";
+import { classOf } from "../codec/classes.ts";
+import { isWhole, kindOfObject } from "../codec/kinds.ts";
 import { TO_WIRE } from "../codec/mod.ts";
 import type { WireForm } from "../codec/mod.ts";
 import { PROXY_TAG } from "../primitives/wire.ts";
@@ -123,19 +128,39 @@ class Writer {
         items,
         (item, i) => this.write(item, `${path}[${i}]`, depth),
       );
-    if (Array.isArray(value)) return each(value);
-    if (value instanceof Uint8Array) return { $bytes: value.toBase64() };
-    if (value instanceof Date) {
-      const time = value.getTime();
-      return { $date: Number.isNaN(time) ? null : time };
+    if (Array.isArray(value)) {
+      if (isWhole(value)) return each(value);
+      throw refused("an array with holes or names", path);
     }
-    if (value instanceof Map) return { $map: each(value) };
-    if (value instanceof Set) return { $set: each(value) };
-    if (value instanceof Error) return this.#error(value, path, depth);
-    if (
-      ArrayBuffer.isView(value) || value instanceof ArrayBuffer ||
-      value instanceof Promise || value instanceof RegExp
-    ) throw refused(`a ${value.constructor.name}`, path);
+    const cls = classOf(Object.getPrototypeOf(value));
+    const kind = kindOfObject(value);
+    if (kind !== "error" && (cls?.encode || cls?.decode)) {
+      throw refused(`a ${cls.name}`, path); // its fields may not be all of it
+    }
+    switch (kind) {
+      case "plain":
+        return this.#fields(value, path, depth);
+      case "map":
+        return { $map: each(value as Map<unknown, unknown>) };
+      case "set":
+        return { $set: each(value as Set<unknown>) };
+      case "error":
+        return this.#error(value as Error, path, depth);
+      case "date": {
+        const time = (value as Date).getTime();
+        return { $date: Number.isNaN(time) ? null : time };
+      }
+      case "view":
+        if (value instanceof Uint8Array) return { $bytes: value.toBase64() };
+    }
+    const name = typeof kind === "object"
+      ? kind.refused
+      : Object.prototype.toString.call(value).slice("[object ".length, -1);
+    if (kind === "boxed") throw refused(`a boxed ${name}`, path);
+    throw refused(`${/^[aeio]/i.test(name) ? "an" : "a"} ${name}`, path);
+  }
+
+  #fields(value: object, path: string, depth: number): unknown {
     const entries = Object.entries(value).map(([key, item]) =>
       [key, this.write(item, `${path}.${key}`, depth)] as const
     );

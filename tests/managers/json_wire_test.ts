@@ -5,6 +5,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import fc from "fast-check";
+import { registerClass } from "../../codec/mod.ts";
 import { EncodingError, ProcessError, QueueEmptyError } from "../../errors.ts";
 import { jsonWire } from "../../managers/_json_wire.ts";
 import { binaryWire, Peer } from "../../managers/_wire.ts";
@@ -144,6 +145,76 @@ Deno.test("a JSON message refuses what JSON cannot express, with the way to it",
     assertEquals(error.path, path);
   }
   assertThrows(() => jsonWire.body(deep, "x", NOBODY), EncodingError, "nested");
+});
+
+class Plain {
+  a = 1;
+}
+
+class Hidden {
+  #a = 1;
+  static {
+    registerClass(Hidden, {
+      name: "json_wire_test.Hidden",
+      encode: (hidden) => hidden.#a,
+      decode: () => new Hidden(),
+    });
+  }
+}
+
+/** As errors do without a class, it arrives as an error all the same. */
+class HiddenError extends Error {
+  static {
+    registerClass(HiddenError, {
+      name: "json_wire_test.HiddenError",
+      encode: ({ message }) => message,
+      decode: (message) => new HiddenError(message as string),
+    });
+  }
+}
+
+/** Objects that would arrive as something else, and how they are called. */
+const LOST: [value: object, what: string][] = [
+  [new URL("http://a/b"), "a URL"],
+  [new String("abc"), "a boxed String"],
+  [Object(5), "a boxed Number"],
+  [Object(5n), "a boxed BigInt"],
+  [new SharedArrayBuffer(8), "a SharedArrayBuffer"],
+  [new ArrayBuffer(8), "an ArrayBuffer"],
+  [new DataView(new ArrayBuffer(8)), "a DataView"],
+  [new WeakMap(), "a WeakMap"],
+  [new WeakRef({}), "a WeakRef"],
+  [Promise.resolve(), "a Promise"],
+  [new Blob(["x"]), "a Blob"],
+  [new Headers(), "a Headers"],
+  [new Intl.Collator(), "an Intl.Collator"],
+  [[1].values(), "an Array Iterator"],
+  [(function* () {})(), "a Generator"],
+  [new Proxy({}, {}), "a Proxy"],
+  [new Hidden(), "a json_wire_test.Hidden"],
+  [[1, , 3], "an array with holes or names"],
+  [new Array(2 ** 31), "an array with holes or names"],
+  [Object.assign([1], { x: 1 }), "an array with holes or names"],
+];
+
+Deno.test("a JSON message refuses what would arrive as something else", () => {
+  for (const [value, what] of LOST) {
+    const error = assertThrows(
+      () => jsonWire.body([{ value }], "args", NOBODY),
+      EncodingError,
+      `Cannot send ${what} as JSON cannot express it`,
+    );
+    assertEquals(error.path, "args[0].value");
+  }
+});
+
+Deno.test("a JSON message has instances of classes as plain objects, and errors", () => {
+  assertEquals(again(jsonWire, new Plain()), { a: 1 });
+  assertEquals(again(jsonWire, Object.create(null)), {});
+  assertEquals(again(jsonWire, Object.create(Map.prototype)), {});
+  const error = again(jsonWire, new HiddenError("no"));
+  assertInstanceOf(error, Error);
+  assertEquals(error.message, "no");
 });
 
 Deno.test("a JSON body that is not right is an EncodingError", () => {
