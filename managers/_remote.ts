@@ -365,8 +365,16 @@ export class RemoteSession implements Session {
     return [address, serializer, digest, server, key, ticket, description];
   }
 
-  /** The same for a server that is not of this program, which gets no key. */
+  /**
+   * The same for another server, which gets no key: until it has taken the message,
+   * nobody knows whose it is. So it has to do with that of its program.
+   */
   departAbroad(origin: Origin): unknown {
+    if (!isSame(this.#destination.key, current.authkey)) {
+      throw new EncodingError(
+        "Cannot send a proxy to another manager as its own manager has a key of its own, which the other's server does not have: leave out 'authkey', or send it to a process instead",
+      );
+    }
     const ticket = this.#hold(origin, { kind: "spawn", token: undefined });
     return this.#travelling(origin, ticket, null);
   }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ProcessError } from "../../mod.ts";
-import type { ListProxy, SyncManager } from "../../mod.ts";
+import { EncodingError, ProcessError } from "../../mod.ts";
+import type { DictProxy, ListProxy, SyncManager } from "../../mod.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -190,6 +190,34 @@ managed("MGR-X5 two proxies of one object are two leases", async (m) => {
   await one[Symbol.asyncDispose]();
   assertEquals(await other.copy(), [1]);
 });
+
+contract(
+  "a proxy of a manager with a key of its own is refused by other managers",
+  async (ctx) => {
+    const [one, other] = [[1, 2, 3], [4, 5, 6]].map((key) =>
+      new ctx.SyncManager({ authkey: new Uint8Array(key) })
+    );
+    await using a = one!;
+    await using b = other!;
+    await Promise.all([a.start(), b.start()]);
+    const list = await a.list<unknown>();
+    const dict = await b.dict({ k: 1 });
+    await assertRejects(
+      () => list.append(dict),
+      EncodingError,
+      "has a key of its own",
+    );
+    assertEquals(await list.length(), 0);
+    // Neither it nor its session is held by what was not sent.
+    await dict[Symbol.asyncDispose]();
+    assertEquals(await b.numberOfObjects(), 0);
+    await using m = await ctx.Manager();
+    const inner = await m.dict({ k: 2 });
+    await list.append(inner); // that key is the program's
+    const back = await list.get(0) as DictProxy<string, number>;
+    assertEquals(await back.get("k"), 2);
+  },
+);
 
 managed("LESSON-49 numbers of objects are never used again", async (m) => {
   const ids = new Set<number>();
