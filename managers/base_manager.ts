@@ -164,7 +164,8 @@ export class BaseManager {
    *
    * @param typeid The name of the type.
    * @param options What makes its objects, and what stands for them.
-   * @throws {TypeError} If something is of the wrong type.
+   * @throws {TypeError} If something is of the wrong type, or if another class of
+   * proxies has the name of that one.
    */
   static register(typeid: string, options: RegisterOptions = {}): void {
     addType(this, typeid, options);

@@ -305,14 +305,24 @@ export class AutoProxy extends BaseProxy {
 }
 
 /** Classes of proxies by name. */
-const classes = new Map<string, ProxyClass>();
+const classes = new Map<string, ProxyClass>([
+  [BaseProxy.name, BaseProxy],
+  [AutoProxy.name, AutoProxy],
+]);
 
 /**
  * Makes a class of proxies known, so that those that arrive are of it.
  *
  * @param cls The class.
+ * @throws {TypeError} If another class has its name.
  */
 export function knowProxyClass(cls: ProxyClass): void {
+  const holder = classes.get(cls.name);
+  if (holder && holder !== cls) {
+    throw new TypeError(
+      `Cannot register class "${cls.name}" for proxies as another class has that name, by which they arrive: give one of the two another`,
+    );
+  }
   classes.set(cls.name, cls);
 }
 

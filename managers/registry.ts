@@ -30,7 +30,8 @@ export interface RegisterOptions {
   /** Methods whose results stay in the server, and the types they are of. */
   methodToTypeid?: Readonly<Record<string, string>> | undefined;
   /**
-   * The class of its proxies.
+   * The class of its proxies. They arrive by its name, so no other class of proxies
+   * may have that.
    *
    * @default {AutoProxy}
    */
@@ -70,7 +71,8 @@ const registered = new WeakMap<AnyFunction, Map<string, Registration>>();
  * @param manager The class.
  * @param typeid The name of the type.
  * @param options What it is.
- * @throws {TypeError} If something is of the wrong type.
+ * @throws {TypeError} If something is of the wrong type, or if another class of
+ * proxies has the name of that one.
  */
 export function addType(
   manager: AnyFunction,

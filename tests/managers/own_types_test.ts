@@ -2,11 +2,13 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   AutoProxy,
   BaseManager,
+  BaseProxy,
+  DictProxy,
   EncodingError,
   ProcessError,
   RemoteError,
 } from "../../mod.ts";
-import type { BaseProxy, Context, IteratorProxy, Remote } from "../../mod.ts";
+import type { Context, IteratorProxy, Remote } from "../../mod.ts";
 import { contract } from "../_support/contract.ts";
 import {
   type Bar,
@@ -313,6 +315,22 @@ Deno.test("BaseManager.register() checks what it is given", () => {
     TypeError,
     "proxyType",
   );
+});
+
+Deno.test("BaseManager.register() refuses a class of proxies with the name of another", () => {
+  class M extends BaseManager {}
+  const names = { DictProxy, AutoProxy, BaseProxy, FooProxy };
+  for (const [name, taken] of Object.entries(names)) {
+    const { [name]: cls } = { [name]: class extends BaseProxy {} };
+    const error = assertThrows(
+      () => M.register("x", { proxyType: cls! }),
+      TypeError,
+      `"${name}" for proxies as another class has that name`,
+    );
+    assert(error.message.endsWith("give one of the two another"));
+    assert(!("x" in M.prototype));
+    M.register(name, { proxyType: taken as typeof BaseProxy }); // the same again
+  }
 });
 
 Deno.test("BaseManager.register() adds to a class and those that extend it, and no other", () => {
