@@ -218,10 +218,12 @@ export class DictProxy<K = unknown, V = unknown> extends BaseProxy {
    *
    * @param key The key.
    * @param change Gets the value (`undefined` if the key is missing) and the
-   * arguments; gives the new value.
+   * arguments; gives the new value. It gets the value itself, not a copy: what it
+   * changes in place is changed, and seen by readers, before it returns.
    * @param args Further arguments.
    * @returns The new value.
-   * @throws What the function throws; the value stays then.
+   * @throws What the function throws. The value stays then, but for what the function
+   * has changed in place.
    */
   async update<A extends unknown[]>(
     key: K,
@@ -539,7 +541,8 @@ export class ListProxy<T = unknown> extends BaseProxy {
    * @param args Further arguments.
    * @returns The new item.
    * @throws {RangeError} If there is none.
-   * @throws What the function throws; the item stays then.
+   * @throws What the function throws. The item stays then, but for what the function
+   * has changed in place.
    */
   async update<A extends unknown[]>(
     index: number,
@@ -689,6 +692,8 @@ export class ValueProxy<T = unknown> extends BaseProxy {
    * @param change Gets the value and the arguments; gives the new value.
    * @param args Further arguments.
    * @returns The new value.
+   * @throws What the function throws. The value stays then, but for what the function
+   * has changed in place.
    */
   async update<A extends unknown[]>(
     // deno-lint-ignore no-explicit-any -- T as the function has it
