@@ -3,7 +3,8 @@
  * `Arena.bury`.
  *
  * A child's end is learnt from its exit event. A thread that blocks in a `…Sync`
- * call hears no events, so while it blocks it looks at its children itself.
+ * call hears no events, so while it blocks it looks at its children itself, and
+ * buries those that have ended.
  *
  * The children of a child that died: those in the same process were its threads,
  * have died with it, and are buried with it. Processes live on unless they are
@@ -14,7 +15,7 @@
  *
  * @module
  */
-import { S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
+import { eachArena, S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { giveBack, leave } from "../primitives/block.ts";
 import { loadAllKinds } from "../primitives/wire.ts";
@@ -24,11 +25,11 @@ import { clearGraves, whenStill } from "./graves.ts";
 /** Milliseconds between two looks at adopted processes. */
 const ORPHAN_LOOK_MS = 250;
 /**
- * How often to look at an orphan of which no process is known. Its parent died
- * between claiming its slot and starting it, or writing down what it started, so
- * that it is there by now or never will be.
+ * For how many milliseconds to wait for an orphan of which no process is known. Its
+ * parent died between claiming its slot and starting it, or writing down what it
+ * started, so that it is there by then or never will be.
  */
-const UNKNOWN_LOOKS = 40;
+const UNKNOWN_MS = 10_000;
 
 /** A child whose end may have to be seen rather than heard. */
 interface Watched {
@@ -41,13 +42,13 @@ interface Watched {
 interface Orphan {
   readonly arena: Arena;
   readonly token: number;
-  looks: number;
+  readonly since: number;
 }
 
 const watched = new Set<Watched>();
-const slicing = new WeakSet<Arena>();
 const orphans = new Set<Orphan>();
 let orphanTimer: ReturnType<typeof setInterval> | undefined;
+let slicing = false;
 
 /**
  * Has a child looked at while this thread blocks.
@@ -60,10 +61,7 @@ let orphanTimer: ReturnType<typeof setInterval> | undefined;
 export function watch(arena: Arena, token: number, pid: number): () => void {
   const entry = { arena, token, pid };
   watched.add(entry);
-  if (!slicing.has(arena)) {
-    slicing.add(arena);
-    arena.waiting.onSlice(lookAtChildren);
-  }
+  lookWhileBlocked();
   return () => {
     watched.delete(entry);
   };
@@ -77,15 +75,27 @@ export function watch(arena: Arena, token: number, pid: number): () => void {
  */
 export function reap(arena: Arena, token: number): void {
   const { participants } = arena;
+  // Seen before it was heard: then the slot is free, or another's.
+  if (!participants.isCurrent(token)) return;
   const pid = pidOf(arena, token);
   // Those that have ended as well: under load this is heard long after the death,
   // and an orphan may have seen it, and have left, in the meantime.
   const heirs = participants.unburied().filter((other) =>
     participants.load(other, S_PARENT) === token
   );
+  // While their parent can be found, so that they always lead to somebody.
+  for (const heir of heirs) {
+    const wasThread = arena.kind === "worker" ||
+      (pid !== 0 && pidOf(arena, heir) === pid);
+    if (wasThread) reap(arena, heir);
+    else {
+      participants.store(heir, S_PARENT, arena.me);
+      lookAfter(arena, heir);
+    }
+  }
   dropBirth(arena, token);
   const mayRunOn = isInterruptedThread(arena, token, pid);
-  const list = participants.isCurrent(token) ? arena.references.take(token) : 0;
+  const list = arena.references.take(token);
   arena.bury(token);
   const unknown = leaveAll(arena, list);
   if (unknown.length > 0) {
@@ -96,12 +106,6 @@ export function reap(arena: Arena, token: number): void {
     });
   } else bequeath(arena, list, mayRunOn);
   clearGraves();
-  for (const heir of heirs) {
-    const wasThread = arena.kind === "worker" ||
-      (pid !== 0 && pidOf(arena, heir) === pid);
-    if (wasThread) reap(arena, heir);
-    else adopt(arena, heir);
-  }
 }
 
 /** Whether it is a thread that may not have taken notice of its end yet. */
@@ -132,29 +136,38 @@ function bequeath(arena: Arena, list: number, mayRunOn: boolean): void {
   else giveBackAll();
 }
 
+/** Has the end of others seen in the middle of a `…Sync` call, on whatever. */
+function lookWhileBlocked(): void {
+  if (slicing) return;
+  slicing = true;
+  eachArena(({ waiting }) => waiting.onSlice(look));
+}
+
+function look(): void {
+  lookAtChildren();
+  lookAtOrphans();
+}
+
 function lookAtChildren(): void {
-  for (const child of watched) {
-    // Only marks it: the exit event, when it can be heard, does the rest.
-    if (child.arena.memory.hasEnded(child.pid)) {
-      child.arena.participants.markEnded(child.token);
-    }
+  for (const { arena, token, pid } of watched) {
+    // Its exit event, when it can be heard, finds nothing left to be done here.
+    if (arena.memory.hasEnded(pid)) reap(arena, token);
   }
 }
 
-function adopt(arena: Arena, token: number): void {
-  // Should this participant die too, its own reaper finds the orphan.
-  arena.participants.store(token, S_PARENT, arena.me);
-  orphans.add({ arena, token, looks: 0 });
+function lookAfter(arena: Arena, token: number): void {
+  orphans.add({ arena, token, since: performance.now() });
   orphanTimer ??= setInterval(lookAtOrphans, ORPHAN_LOOK_MS);
   Deno.unrefTimer(orphanTimer as unknown as number);
 }
 
 function lookAtOrphans(): void {
-  for (const orphan of [...orphans]) {
+  // Those that are found by burying one of them as well.
+  for (const orphan of orphans) {
     const { arena, token } = orphan;
     const pid = pidOf(arena, token);
     const isOver = pid === 0
-      ? ++orphan.looks > UNKNOWN_LOOKS
+      ? performance.now() - orphan.since > UNKNOWN_MS
       : arena.memory.hasEnded(pid);
     if (!isOver) continue;
     orphans.delete(orphan);

@@ -17,6 +17,8 @@ import {
   meetAtExit,
 } from "../fixtures/fates.ts";
 import type { Fate } from "../fixtures/fates.ts";
+import { countAll, haveSent, killSender } from "../fixtures/mourners.ts";
+import type { Holder } from "../fixtures/mourners.ts";
 import {
   startAndStay,
   startBusyAndStay,
@@ -30,6 +32,10 @@ const LEARN_MS = 2000;
 const EAT_MS = 20_000;
 /** How long a parent takes to die. */
 const DYING_MS = 1500;
+/** A parent that is told nothing gives up blocking. */
+const HANG_MS = 20_000;
+/** What is sent before a death. */
+const MESSAGES = 3;
 /** A descriptor that no process has. */
 const NO_FILE = 99_999;
 /** Enough for a child to start with. */
@@ -332,6 +338,53 @@ contract(
     ]);
   },
 );
+
+const HOLDERS: readonly Holder[] = [
+  "child",
+  "thread of the child",
+  "child of the child",
+];
+
+for (const holder of HOLDERS) {
+  // Its parent blocks on memory of the one kind or of the other.
+  for (const method of ["spawn", "worker"] as const) {
+    once(
+      `Process that is killed while its parent blocks and is missed by others: a ${holder}, by a ${method}`,
+      async () => {
+        const { Process, Pipe } = getContext("spawn");
+        const other = getContext(method);
+        const pids = Mailbox.in<number>(getContext("spawn"));
+        const counted = SharedGate.in(getContext("spawn"));
+        const go = SharedGate.in(getContext("spawn"));
+        const result = new other.Queue<number>();
+        const [reading, writing] = Pipe<number>({ duplex: false });
+        const victim = new Process({
+          target: haveSent,
+          args: [writing, MESSAGES, holder, pids],
+        });
+        const counter = new other.Process({
+          target: countAll,
+          args: [reading, counted, result],
+        });
+        victim.start();
+        counter.start();
+        reading.close();
+        writing.close();
+        const killer = new Process({
+          target: killSender,
+          args: [victim.pid!, pids, counted, MESSAGES, go],
+        });
+        killer.start();
+        assertEquals(result.getSync({ timeout: HANG_MS }), MESSAGES);
+        go.set();
+        result.close();
+        assertEquals(await victim.exited, -9);
+        assertEquals(await counter.exited, 0);
+        assertEquals(await killer.exited, 0);
+      },
+    );
+  }
+}
 
 once(
   "a child whose parent is dying for long says nothing of it (spawn)",
