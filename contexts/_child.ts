@@ -18,11 +18,11 @@ import { applyLogState, log, setProcessNameSource } from "../_log.ts";
 import { setDefaultKind } from "../primitives/block.ts";
 import { identity } from "../primitives/identity.ts";
 import type { Arena } from "../memory/mod.ts";
-import { dieWithParent, eachArena, ignoreInterrupt } from "../memory/mod.ts";
+import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
-import { current, farewells } from "./current.ts";
-import { exitSequence } from "./exit.ts";
+import { current } from "./current.ts";
+import { exitSequence, leave } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { nodeProcess } from "./_node.ts";
 import { hideArgument } from "./standalone.ts";
@@ -52,15 +52,7 @@ export interface Host {
  * @param host What it is.
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
-  host.onLeave(() => {
-    for (const run of farewells) run();
-    // A thread may take part among processes too.
-    eachArena(({ participants, me, waiting }) => {
-      if (current.hasFailed) participants.markEnded(me);
-      else participants.leave(me);
-      waiting.wakeEverybody();
-    });
-  });
+  host.onLeave(leave);
   const isStopped = () => arena.participants.isStopped(arena.me);
   const fail = (error: unknown) => {
     current.hasFailed = true;
@@ -123,6 +115,11 @@ async function become(
     if (birth.ignoreInterrupt) ignoreInterrupt();
     // The parent may have died before the kernel was asked.
     if (birth.daemon && Deno.ppid !== parent.pid) host.exit(1);
+    if (!birth.daemon) {
+      // Most children are daemons, and start without it.
+      const { watchAncestors } = await import("./_reaper.ts");
+      watchAncestors(arena);
+    }
   }
   if (birth.log) await applyLogState(birth.log);
 }

@@ -11,9 +11,11 @@
  * the target, and each step is awaited. The first process has no target: there it
  * follows when the program has nothing left to do, and is awaited as well. If the
  * program calls `Deno.exit()` instead, nothing can be awaited any more: the same
- * steps are begun in the same order, and daemons are ended, but not waited for. An
+ * steps are begun in the same order, and daemons are ended, but not waited for. The
+ * last thing that anybody does is to say so in shared memory ({@linkcode leave}). An
  * uncaught error and a signal end a first process without any of this; daemons die
- * with it all the same, as the kernel, or Deno, sees to it.
+ * with it all the same, as the kernel, or Deno, sees to it, and others find out that
+ * it has ended (`_reaper.ts`).
  *
  * | priority | whose                                        |
  * | -------- | -------------------------------------------- |
@@ -24,7 +26,8 @@
  * @module
  */
 import { log } from "../_log.ts";
-import { children, current } from "./current.ts";
+import { eachArena } from "../memory/mod.ts";
+import { children, current, farewells } from "./current.ts";
 import { exitReason } from "./exit_code.ts";
 
 /** Something to do at exit. */
@@ -132,7 +135,25 @@ export function listenForEnd(): void {
     event.preventDefault();
     void exitSequence();
   });
-  globalThis.addEventListener("unload", exitSequenceSync);
+  globalThis.addEventListener("unload", () => {
+    exitSequenceSync();
+    // A child leaves as its host says: see `_child.ts`.
+    if (!current.parent) leave();
+  });
+}
+
+/**
+ * Says in all shared memory that this participant ends now: in good order, unless
+ * it has failed. Others go on from then on, whether it is buried soon or not.
+ */
+export function leave(): void {
+  for (const run of farewells) run();
+  // A thread may take part among processes too.
+  eachArena(({ participants, me, waiting }) => {
+    if (current.hasFailed) participants.markEnded(me);
+    else participants.leave(me);
+    waiting.wakeEverybody();
+  });
 }
 
 function endDaemons(): ReadonlySet<unknown> {

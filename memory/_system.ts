@@ -103,8 +103,8 @@ export function hasEnded(pid: number): boolean {
 function hasEndedOnLinux(pid: number): boolean {
   const { open, read, close } = libc();
   const fd = open(cString(`/proc/${pid}/stat`), O_CLOEXEC);
-  // It may be this process that cannot open any more files.
-  if (fd < 0) return errno() === ENOENT;
+  // It may be this process that cannot open any more files, or sees no `/proc`.
+  if (fd < 0) return errno() === ENOENT && isNobody(pid);
   const length = read(fd, stat);
   const error = length < 0 ? errno() : 0;
   close(fd);
@@ -114,6 +114,11 @@ function hasEndedOnLinux(pid: number): boolean {
   const text = new TextDecoder().decode(stat.subarray(0, length));
   const state = text.charAt(text.lastIndexOf(")") + 2);
   return state === "Z" || state === "X";
+}
+
+/** Whether there is no process of that id; one that has only ended is one. */
+function isNobody(pid: number): boolean {
+  return libc().kill(pid, 0) < 0 && errno() === ESRCH;
 }
 
 const MAC = {

@@ -50,6 +50,8 @@ export const H_SERIAL = 10;
 export const H_BLOCKS = 11;
 /** 1 if processes ring each other by doorbells, 0 by futexes · creator, once. */
 export const H_DOORBELLS = 12;
+/** Mutex of who takes the place of ancestors that have ended · whoever does. */
+export const H_SUCCESSION = 13;
 /** Heads of the free lists by size class, in units of 64 B, 0 for none. */
 export const H_FREE = 16;
 /** Waiters per hash of their key: lets a waker see that nobody waits. */
@@ -68,7 +70,10 @@ export const S_STATE = 0;
 export const S_GENERATION = 1;
 /** Process id of the participant · itself · reapers and diagnosis. */
 export const S_PID = 2;
-/** Token of whoever started it, 0 for the first · claimer. */
+/**
+ * Token of the one that buries it: whoever started it, then whoever took that
+ * one's place; 0 if nobody does · claimer, then who takes the place · descendants.
+ */
 export const S_PARENT = 3;
 /** The doorbell: counts rings · every waker adds one · only the owner sleeps. */
 export const S_BELL = 4;

@@ -20,13 +20,34 @@
  *
  * The parent claims the slot before its child starts, so that a child which dies
  * before its first instruction is buried like any other. Whoever started a child
- * learns of its end and calls {@linkcode Participants.bury}: what the dead held is
- * *abandoned* from then on, its wait entries are cleared, a wake-up it had been
- * given is passed on, and everybody who waits looks again.
+ * learns of its end and calls `Arena.bury()`: what the dead held is *abandoned*
+ * from then on, its wait entries are cleared, a wake-up it had been given is passed
+ * on, and everybody who waits looks again.
  *
  * A participant that leaves in good order while it holds locks keeps them held
  * (another process may release them), so its slot is not used again before the
  * last of them has been released.
+ *
+ * **Who buries whom** stands in `S_PARENT`, one participant at a time: whoever
+ * started it; when that one has ended, whoever buries that one. Only that one marks
+ * it as dead and frees its slot. The first has been started by nobody, and may end
+ * as others do. So those of whose ancestors none lives help themselves
+ * ({@linkcode Participants.succeed}): one of them, chosen by a mutex, adopts whoever
+ * has nobody left, and is itself the first from then on, with 0 for a parent. It
+ * buries the dead among them as it buries any orphans, and adopts their children.
+ *
+ * ```
+ *     first (dead)                 C                            C
+ *       |- A (dead) -- C    ==>    |- first (dead)       ==>    |- B
+ *       |- B                            |- A (dead), B
+ * ```
+ *
+ * **Killed in between**, the heir leaves words that each say what is true: those it
+ * has adopted lead to it, and the others to ancestors that have ended as well. The
+ * next one takes the mutex from it, and does the same again. Nobody ever becomes its
+ * own ancestor, as the heir gives up its parent before it adopts anybody. And no
+ * two bury the same: a parent is replaced only after its end, by the one in the
+ * mutex or by the one that buries it.
  *
  * Runs in the parent and in the child.
  *
@@ -34,6 +55,7 @@
  */
 import * as at from "./layout.ts";
 import type { Memory } from "./memory.ts";
+import { lock, unlock } from "./mutex.ts";
 
 /** What is known of the holder of a token. */
 export type Standing = "alive" | "left" | "dead";
@@ -63,8 +85,11 @@ export class Participants {
    */
   claim(parent: number): number {
     const words = this.#words;
+    // The first slot has one owner only: which process made the arena is read there,
+    // also after its end.
+    const isFirst = Atomics.load(words, at.H_SLOTS_USED) === 0;
     // Lowest first: wakers look through all slots below the highest ever used.
-    for (let slot = 0; slot < at.SLOTS; slot++) {
+    for (let slot = isFirst ? 0 : 1; slot < at.SLOTS; slot++) {
       const base = slotWord(slot);
       const was = Atomics.compareExchange(
         words,
@@ -298,6 +323,60 @@ export class Participants {
       tokens.push((generation << at.TOKEN_SLOT_BITS) | slot);
     }
     return tokens;
+  }
+
+  /**
+   * Has a participant take the place of its ancestors, if none of them lives: it
+   * becomes the parent of those who have nobody left that would bury them. (See the
+   * top of this file.)
+   *
+   * @param me Its token.
+   * @returns Those that it has to bury from now on, once they have ended; some have.
+   */
+  succeed(me: number): number[] {
+    if (!this.#isForsaken(me)) return [];
+    const words = this.#words;
+    lock(words, at.H_SUCCESSION, me, this);
+    try {
+      // Another one may have been faster, and is its parent now.
+      if (!this.#isForsaken(me)) return [];
+      this.#store(me, at.S_PARENT, 0);
+      return this.unburied().filter((other) =>
+        other !== me && this.#inherit(me, other)
+      );
+    } finally {
+      unlock(words, at.H_SUCCESSION);
+    }
+  }
+
+  /** Makes a participant the parent of one that has nobody left. */
+  #inherit(me: number, token: number): boolean {
+    const parent = this.load(token, at.S_PARENT);
+    if (!this.#isForsaken(token, parent)) return false;
+    // Whoever is just claiming that slot keeps what it claims.
+    const word = slotWord(slotOf(token)) + at.S_PARENT;
+    return Atomics.compareExchange(this.#words, word, parent, me) === parent;
+  }
+
+  /** Whether there is nobody that would bury it. */
+  #isForsaken(
+    token: number,
+    parent: number = this.load(token, at.S_PARENT),
+  ): boolean {
+    let ancestor = parent;
+    // Nobody looks after the first while it lives, nor need anybody.
+    if (ancestor === 0) return this.#hasEnded(token);
+    while (ancestor !== 0 && this.isCurrent(ancestor)) {
+      // It buries those in between, and then has their place.
+      if (!this.#hasEnded(ancestor)) return false;
+      ancestor = this.load(ancestor, at.S_PARENT);
+    }
+    return true;
+  }
+
+  #hasEnded(token: number): boolean {
+    const pid = this.load(token, at.S_PID);
+    return pid !== 0 && this.#memory.hasEnded(pid);
   }
 
   /** Whether the token's slot has not been freed since it was claimed with it. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { S_IDENT, S_PARENT, S_PID } from "../../memory/mod.ts";
+import type { Participants } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
 import { eachKind, tableOf } from "./_world.ts";
@@ -238,4 +239,91 @@ eachKind(
     assertEquals(participants.standing(token), "alive");
   },
   ["worker"],
+);
+
+/** Nobody has this process id. */
+const GONE = 2 ** 22 + 1;
+
+/** Claims a place for one that runs in a process. */
+function enter(
+  participants: Participants,
+  parent: number,
+  pid: number,
+): number {
+  const token = participants.claim(parent);
+  participants.enter(token, pid);
+  return token;
+}
+
+eachKind(
+  "Participants.succeed() gives those who have nobody left to one of them",
+  ({ arena }) => {
+    const { participants } = arena;
+    const parentOf = (token: number) => participants.load(token, S_PARENT);
+    const first = enter(participants, 0, GONE);
+    const thread = enter(participants, first, GONE);
+    const dead = enter(participants, first, GONE);
+    const child = enter(participants, first, Deno.pid);
+    const heir = enter(participants, dead, Deno.pid);
+    const below = enter(participants, child, Deno.pid);
+    const joined = enter(participants, 0, GONE);
+    const starting = participants.claim(first);
+
+    assertEquals(participants.succeed(arena.me), [], "it is a first one");
+    assertEquals(participants.succeed(below), [], "its parent lives");
+    // The others follow when the first is buried.
+    assertEquals(participants.succeed(heir), [first, joined]);
+    for (const token of [first, joined]) assertEquals(parentOf(token), heir);
+    for (const token of [thread, dead, child, starting]) {
+      assertEquals(parentOf(token), first);
+    }
+    assertEquals(parentOf(heir), 0);
+    assertEquals(parentOf(arena.me), 0, "one who lives needs nobody");
+    assertEquals(participants.succeed(heir), [], "it is the first now");
+    assertEquals(participants.succeed(child), [], "the heir lives");
+
+    // The heir ends as well, in the middle of it all.
+    arena.bury(first);
+    participants.store(heir, S_PID, GONE);
+    tableOf(arena)[at.H_SUCCESSION] = heir;
+    const rest = [thread, dead, heir, starting];
+    assertEquals(participants.succeed(child), rest);
+    for (const token of rest) assertEquals(parentOf(token), child);
+    assertEquals(parentOf(joined), heir);
+    assertEquals(parentOf(below), child);
+    assertEquals(parentOf(child), 0);
+    assertEquals(tableOf(arena)[at.H_SUCCESSION], 0);
+    for (const token of [...rest, joined, child, below]) arena.bury(token);
+  },
+  ["spawn"],
+);
+
+eachKind(
+  "Participants.succeed() of one whose parent was buried without it",
+  ({ arena }) => {
+    const { participants } = arena;
+    const first = enter(participants, 0, GONE);
+    const [one, other] = [
+      enter(participants, first, Deno.pid),
+      enter(participants, first, Deno.pid),
+    ];
+    arena.bury(first);
+    assertEquals(participants.succeed(other), [one]);
+    assertEquals(participants.succeed(one), []);
+    for (const token of [one, other]) arena.bury(token);
+  },
+  ["spawn"],
+);
+
+eachKind(
+  "Participants.claim() gives the place of the first to nobody else",
+  ({ arena }) => {
+    const { participants } = arena;
+    assertEquals(slotOf(arena.me), 0);
+    const other = participants.claim(0);
+    arena.bury(arena.me);
+    const next = participants.claim(0);
+    assertEquals(slotOf(next), slotOf(other) + 1);
+    for (const token of [other, next]) arena.bury(token);
+  },
 );
