@@ -26,7 +26,14 @@
  *
  * @module
  */
-import { eachArena, S_ENDING, S_PARENT, S_PID } from "../memory/mod.ts";
+import {
+  eachArena,
+  locate,
+  S_ENDING,
+  S_PARENT,
+  S_PID,
+  takePlaces,
+} from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { giveBack, leave } from "../primitives/block.ts";
 import { loadAllKinds } from "../primitives/wire.ts";
@@ -127,6 +134,7 @@ export function reap(arena: Arena, token: number): void {
       lookAfter(arena, heir);
     }
   }
+  buryElsewhere(arena, token);
   dropBirth(arena, token);
   const mayRunOn = isInterruptedThread(arena, token, pid);
   const list = arena.references.take(token);
@@ -140,6 +148,21 @@ export function reap(arena: Arena, token: number): void {
     });
   } else bequeath(arena, list, mayRunOn);
   clearGraves();
+}
+
+/** Buries it where it has come to take part by itself: nobody else does. */
+function buryElsewhere(home: Arena, token: number): void {
+  const isCondemned = home.participants.load(token, S_ENDING) === 1;
+  for (const { address, token: there } of takePlaces(home, token)) {
+    let arena: Arena;
+    try {
+      arena = locate(address);
+    } catch {
+      continue; // gone, or out of reach: then nobody here has anything of it
+    }
+    if (isCondemned) arena.participants.condemn(there);
+    reap(arena, there);
+  }
 }
 
 /** Whether it is a thread that may not have taken notice of its end yet. */

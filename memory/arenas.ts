@@ -1,7 +1,8 @@
 /**
  * The arenas this thread has: at most one of its own per start method, made when
  * it is first needed or taken over from the parent, and those of other
- * participants that a handle has led to.
+ * participants that a handle has led to. What it was not given by its parent, it
+ * says where its parent looks (`places.ts`).
  *
  * Runs in the parent and in the child.
  *
@@ -11,6 +12,7 @@ import { Arena } from "./arena.ts";
 import type { ArenaHandle } from "./arena.ts";
 import { isNative } from "./_system.ts";
 import type { MemoryKind } from "./memory.ts";
+import { notePlace } from "./places.ts";
 
 /**
  * What a handle says of its arena: `[kind, id, pid, fd, sizeLog2]`. A thread's
@@ -27,6 +29,8 @@ export type ArenaAddress = readonly [
 const own = new Map<MemoryKind, Arena>();
 const known = new Map<number, Arena>();
 const onCreate: ((arena: Arena) => void)[] = [];
+/** Where this thread was born, and is buried. */
+let home: Arena | undefined;
 
 /**
  * This thread's arena for a start method; the first call makes it.
@@ -37,7 +41,9 @@ const onCreate: ((arena: Arena) => void)[] = [];
 export function arenaFor(kind: MemoryKind): Arena {
   const arena = own.get(kind);
   if (arena) return arena;
-  return adopt(Arena.create(kind));
+  const made = Arena.create(kind);
+  tellHome(made, addressOf(made));
+  return adopt(made);
 }
 
 /** This thread's arena for a start method, if it has one. */
@@ -53,6 +59,10 @@ export function isPortable(): boolean {
 /** Makes an arena this thread's own. */
 export function adopt(arena: Arena): Arena {
   own.set(arena.kind, arena);
+  return know(arena);
+}
+
+function know(arena: Arena): Arena {
   known.set(arena.id, arena);
   for (const listener of onCreate) listener(arena);
   return arena;
@@ -60,13 +70,25 @@ export function adopt(arena: Arena): Arena {
 
 /** Attaches to the arena a parent has made, and makes it this thread's own. */
 export function adoptFrom(handle: ArenaHandle): Arena {
-  return adopt(Arena.attach(handle));
+  const arena = Arena.attach(handle);
+  home ??= arena;
+  return adopt(arena);
 }
 
-/** Calls back for each arena this thread has or gets. */
+/** Says that this thread has joined an arena by itself. */
+function tellHome(arena: Arena, address: ArenaAddress): void {
+  // Threads' memory is gone with their process.
+  if (!home || arena.kind === "worker") return;
+  // Whoever buries a thread has the files of its process too; another process may
+  // reach what the one had open that the handle names.
+  const reachable = home.kind === "worker" ? addressOf(arena) : address;
+  notePlace(home, { address: reachable, token: arena.me });
+}
+
+/** Calls back for each arena this thread takes or comes to take part in. */
 export function eachArena(listener: (arena: Arena) => void): void {
   onCreate.push(listener);
-  for (const arena of own.values()) listener(arena);
+  for (const arena of known.values()) listener(arena);
 }
 
 /** What others need to find an arena. */
@@ -95,7 +117,6 @@ export function locate(address: ArenaAddress): Arena {
   }
   const memory = { kind, pid, fd } as const;
   const found = Arena.attach({ memory, sizeLog2, token: 0 });
-  if (!own.has(kind)) return adopt(found);
-  known.set(found.id, found);
-  return found;
+  tellHome(found, address);
+  return own.has(kind) ? know(found) : adopt(found);
 }

@@ -107,6 +107,11 @@ export const S_LOCKS_RETURNED = 15;
  * `references.ts` · owner, and its parent before it starts · its reaper.
  */
 export const S_REFERENCES = 16;
+/**
+ * First record of where else it takes part, in units of 64 B: see `places.ts` ·
+ * owner · its reaper.
+ */
+export const S_PLACES = 17;
 /** First word of the wait entries. */
 export const S_ENTRIES = 20;
 

@@ -22,6 +22,7 @@ export type { ArenaAddress } from "./arenas.ts";
 export type { Heap } from "./heap.ts";
 export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
+export { takePlaces } from "./places.ts";
 export type { Place } from "./references.ts";
 export type { Message, Ring, RingLimits } from "./ring.ts";
 export {

@@ -1,8 +1,15 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { S_IDENT, S_PARENT, S_PID } from "../../memory/mod.ts";
+import {
+  Arena,
+  S_IDENT,
+  S_PARENT,
+  S_PID,
+  takePlaces,
+} from "../../memory/mod.ts";
 import type { Participants } from "../../memory/mod.ts";
 import * as at from "../../memory/layout.ts";
 import { slotOf, slotWord } from "../../memory/participants.ts";
+import { notePlace } from "../../memory/places.ts";
 import { eachKind, tableOf } from "./_world.ts";
 
 const CHILDREN = 4;
@@ -325,5 +332,29 @@ eachKind(
     const next = participants.claim(0);
     assertEquals(slotOf(next), slotOf(other) + 1);
     for (const token of [other, next]) arena.bury(token);
+  },
+);
+
+eachKind(
+  "takePlaces() gives what notePlace() has written down",
+  ({ arena }) => {
+    const { heap, me } = arena;
+    const blocks = heap.blocks;
+    const places = [1, 2].map((token) => ({
+      address: ["spawn", -(2 ** 31) + token, 77, 2 ** 50 + token, 36] as const,
+      token,
+    }));
+    for (const place of places) notePlace(arena, place);
+    assertEquals(takePlaces(arena, me), places.toReversed());
+    assertEquals(takePlaces(arena, me), []);
+    assertEquals(heap.blocks, blocks);
+    // By the time it writes, it may have been buried, and its place be another's.
+    const late = Arena.attach(arena.invite());
+    arena.bury(late.me);
+    const { token } = arena.invite();
+    assertEquals(slotOf(token), slotOf(late.me));
+    notePlace(late, places[0]!);
+    assertEquals(takePlaces(arena, token), []);
+    arena.bury(token);
   },
 );
