@@ -128,8 +128,13 @@ export function reap(arena: Arena, token: number): void {
   for (const heir of heirs) {
     const wasThread = arena.kind === "worker" ||
       (pid !== 0 && pidOf(arena, heir) === pid);
-    if (wasThread) reap(arena, heir);
-    else {
+    if (wasThread) {
+      // Threads of a thread are interrupted with it.
+      if (arena.kind === "worker" || pid === Deno.pid) {
+        participants.condemn(heir);
+      }
+      reap(arena, heir);
+    } else {
       participants.store(heir, S_PARENT, arena.me);
       lookAfter(arena, heir);
     }
