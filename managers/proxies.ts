@@ -11,9 +11,10 @@
 import type { WaitOptions } from "../memory/mod.ts";
 import type { AcquireOptions, Guard } from "../primitives/mod.ts";
 import type { QueueWaitOptions } from "../primitives/mod.ts";
+import { identifies } from "../primitives/lock_identity.ts";
 import "./containers.ts";
 import { IteratorProxy } from "./iterator.ts";
-import { BaseProxy, knowProxyClass } from "./proxy.ts";
+import { BaseProxy, knowProxyClass, originOf } from "./proxy.ts";
 import "./_remote.ts";
 
 /** The part of a wait that the server sees to. */
@@ -204,6 +205,14 @@ class Held implements ProxyGuard {
  * ```
  */
 export class AcquirerProxy extends BaseProxy {
+  static {
+    identifies(this, (proxy: AcquirerProxy) => ({
+      realm: originOf(proxy).session,
+      id: proxy.id,
+      isReentrant: proxy instanceof RLockProxy,
+    }));
+  }
+
   /** The methods that can be called. */
   static readonly exposed: readonly string[] = ["acquire", "release", "locked"];
 

@@ -10,7 +10,8 @@
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo } from "./block.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
-import { runWith } from "./_section.ts";
+import { identifies } from "./lock_identity.ts";
+import { identityOf, runWith } from "./_section.ts";
 import type { LockLike } from "./_section.ts";
 import { show } from "./_texts.ts";
 import { RLock } from "./rlock.ts";
@@ -119,7 +120,10 @@ export interface Synchronized<R, L extends LockLike = RLock> {
    * Runs a function while the lock is held.
    *
    * - **Order:** one such function at a time, also among the tasks of one
-   *   process. One called from within another goes ahead.
+   *   process, in whatever messages the value, or its lock, has come to them. One
+   *   called from within another goes ahead, if the lock is an `RLock`, as it is
+   *   unless another is given; those called from within one take turns among
+   *   themselves.
    * - **Death:** if the one before was killed in there, the guard is `abandoned`:
    *   what it was changing may be half done.
    *
@@ -140,6 +144,8 @@ export interface Synchronized<R, L extends LockLike = RLock> {
    * @param fn What to run; may be async.
    * @returns What it gives.
    * @throws {unknown} What it throws; the lock is released all the same.
+   * @throws {ProcessError} If it is called from within another under the same
+   * lock, and that is not an `RLock`: it would wait for itself.
    */
   withLock<T>(fn: (guard: Guard) => T): Promise<Awaited<T>>;
 }
@@ -207,6 +213,8 @@ export function lockable(cls: { readonly prototype: object }): void {
       writable: true,
     });
   }
+  // With these methods, it can be the lock of another.
+  identifies(cls, (wrapper: object) => identityOf(partsOf(wrapper).lock));
 }
 
 /**

@@ -134,6 +134,8 @@ interface Legacy {
 }
 
 const collected = new FinalizationRegistry<Legacy>(drop);
+/** For those who have an object and ask which block it stands for. */
+const blocks = new WeakMap<object, Block>();
 
 /** See the module. */
 export class Block {
@@ -176,6 +178,7 @@ export class Block {
     const { arena, offset } = this;
     const place = arena.references.note(offset);
     collected.register(owner, { arena, offset, place });
+    blocks.set(owner, this);
   }
 
   /**
@@ -226,6 +229,11 @@ export class Block {
     const data: HandleData = [addressOf(this.arena), this.offset, extra];
     return { tag, data };
   }
+}
+
+/** The block that an object stands for, if it does. */
+export function blockOf(owner: object): Block | undefined {
+  return blocks.get(owner);
 }
 
 /**

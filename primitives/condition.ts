@@ -44,7 +44,9 @@ import { custodyOf } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { showAsText } from "./inspect.ts";
+import { identifies } from "./lock_identity.ts";
 import { checkCount } from "./_numbers.ts";
+import { identityOf } from "./_section.ts";
 import { Sleepers } from "./_sleepers.ts";
 import type { Sleeper } from "./_sleepers.ts";
 import type { Lock } from "./lock.ts";
@@ -118,6 +120,7 @@ export class Condition {
           condition.#lock,
         ),
     );
+    identifies(this, (condition: Condition) => identityOf(condition.#lock));
   }
 
   /**

@@ -11,6 +11,7 @@ import { assertAllSucceed, several, start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import {
+  addEach,
   addMany,
   addUpInPlace,
   changeLists,
@@ -27,6 +28,7 @@ import { incrementLocked } from "../fixtures/sharers.ts";
 const SEQUENCE = [680, 626, 934, 821, 150, 233, 548, 982, 714, 831];
 const ADDERS = 4;
 const ADDS = 2000;
+const TASKS = 10;
 
 for (const row of ["VAL-01 Value", "VAL-02 RawValue"]) {
   contract(`${row} that a child sets is seen here`, async (ctx) => {
@@ -67,6 +69,19 @@ for (
     },
   );
 }
+
+contract(
+  "Value.withLock() keeps out others also if the value comes with each task",
+  async (ctx) => {
+    const value = new ctx.Value("i", 0);
+    const values = new ctx.SimpleQueue<Value<"i">>();
+    const child = start(ctx, addEach, values, TASKS);
+    for (let i = 0; i < TASKS; i++) await values.put(value as Value<"i">);
+    await assertAllSucceed([child]);
+    assertEquals(value.value, TASKS);
+    await values.close();
+  },
+);
 
 for (const row of ["ARR-01 Array", "ARR-03 RawArray"]) {
   contract(`${row} is changed in place by a child`, async (ctx) => {

@@ -49,6 +49,35 @@ managed(
 );
 
 managed(
+  "a value with a manager's lock is kept from all who have proxies of it",
+  async (m, ctx) => {
+    const messages = new ctx.SimpleQueue<unknown>();
+    for (
+      const [lock, isReentrant] of [
+        [await m.Lock(), false],
+        [await m.RLock(), true],
+      ] as const
+    ) {
+      const value = new ctx.Value("i", 0, { lock });
+      await messages.put(value);
+      const again = await messages.get() as typeof value;
+      const nested = value.withLock(() => again.withLock(() => 5));
+      if (isReentrant) assertEquals(await nested, 5);
+      else await assertRejects(() => nested, ProcessError, "wait for itself");
+      const add = (to: typeof value) =>
+        to.withLock(async () => {
+          const before = to.value;
+          await lock.locked(); // a round trip
+          to.value = before + 1;
+        });
+      await Promise.all([value, again, value, again].map(add));
+      assertEquals(value.value, 4);
+    }
+    messages.close();
+  },
+);
+
+managed(
   "MGR-09 an RLock is acquired twice and released in a child",
   async (m, ctx) => {
     const lock = await m.RLock();

@@ -9,8 +9,10 @@ import {
 } from "@std/assert";
 import { encode } from "../../codec/mod.ts";
 import { EncodingError, ProcessError } from "../../errors.ts";
+import { Condition } from "../../primitives/condition.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
+import { BoundedSemaphore, Semaphore } from "../../primitives/semaphore.ts";
 import { bindTo } from "../../primitives/block.ts";
 import { Scalar } from "../../primitives/_scalar.ts";
 import { placeOfStruct } from "../../primitives/struct.ts";
@@ -341,6 +343,74 @@ eachKind("Value.withLock() can be called from within", async (world) => {
   assertFalse(value.getLock().locked());
 });
 
+/** Functions to run under locks, which tell how many run at once at most. */
+class Room {
+  most = 0;
+  #inside = 0;
+
+  readonly stay = async (): Promise<void> => {
+    this.most = Math.max(this.most, ++this.#inside);
+    await turns(3);
+    this.#inside--;
+  };
+}
+
+eachKind(
+  "Value.withLock() keeps out those that got the same value, or its lock, in another message",
+  async (world) => {
+    const one = new (world.of(Value))("i");
+    const two = new (world.of(Value))("i", 0, { lock: one.getLock() });
+    const condition = new (world.of(Condition))(one.getLock());
+    const three = new (world.of(Value))("i", 0, { lock: condition });
+    // A value can be the lock of another.
+    const four = new (world.of(Value))("i", 0, { lock: one });
+    const other = world.another();
+    const theirs = [one, one, two, three, four].map((value) =>
+      world.give(value, other)
+    );
+    const room = new Room();
+    await Promise.all(theirs.map((value) => value.withLock(room.stay)));
+    assertEquals(room.most, 1);
+    const [first, again] = theirs;
+    assertEquals(await first!.withLock(() => again!.withLock(() => 5)), 5);
+    assertFalse(one.getLock().locked());
+  },
+);
+
+eachKind(
+  "Value.withLock() lets nobody in beside a call from within that outlives its caller",
+  async (world) => {
+    const value = new (world.of(Value))("i");
+    const room = new Room();
+    const late: Promise<void>[] = [];
+    const leave = (fn: () => Promise<void>) => {
+      late.push(value.withLock(fn));
+      return "gone";
+    };
+    const firsts = [
+      value.withLock(() => leave(room.stay)),
+      value.withLock(() => leave(() => value.withLock(room.stay))),
+    ];
+    const last = value.withLock(room.stay);
+    assertEquals(await Promise.all(firsts), ["gone", "gone"]);
+    await Promise.all([...late, last]);
+    assertEquals(room.most, 1);
+    assertFalse(value.getLock().locked());
+  },
+);
+
+eachKind(
+  "Value.withLock() called twice from within runs one after the other",
+  async (world) => {
+    const value = new (world.of(Value))("i");
+    const room = new Room();
+    const twice = () =>
+      Promise.all([value.withLock(room.stay), value.withLock(room.stay)]);
+    await Promise.all([value.withLock(twice), value.withLock(twice)]);
+    assertEquals(room.most, 1);
+  },
+);
+
 eachKind("Value.withLock() gives what the function gives", async (world) => {
   const value = new (world.of(Value))("i", 4);
   assertEquals(await value.withLock(() => value.value * 2), 8);
@@ -378,17 +448,68 @@ eachKind(
   },
 );
 
+/** A lock of somebody else's, of which nothing is known. */
+class OwnLock implements LockLike {
+  readonly #lock: Lock;
+
+  constructor(lock: Lock) {
+    this.#lock = lock;
+  }
+
+  acquire(): Promise<Guard | null> {
+    return this.#lock.acquire();
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+}
+
 eachKind(
   "Value.withLock() says so if it would wait for itself",
   async (world) => {
+    const ALock = world.of(Lock);
+    const locks: LockLike[] = [
+      new ALock(),
+      new (world.of(Semaphore))(1),
+      new (world.of(BoundedSemaphore))(1),
+      new (world.of(Condition))(new ALock()),
+      new OwnLock(new ALock()),
+    ];
+    for (const lock of locks) {
+      const value = new (world.of(Value))("i", 0, { lock });
+      await assertRejects(
+        () => value.withLock(() => value.withLock(() => {})),
+        ProcessError,
+        `under the ${lock.constructor.name} that its caller holds as it would wait for itself: use an RLock`,
+      );
+      assertEquals(await value.withLock(() => 5), 5);
+    }
+  },
+);
+
+eachKind(
+  "Value.withLock() says so too if its lock was got in another message",
+  async (world) => {
     const lock = new (world.of(Lock))();
     const value = new (world.of(Value))("i", 0, { lock });
+    const other = world.another();
+    const [one, two] = [world.give(value, other), world.give(value, other)];
     await assertRejects(
-      () => value.withLock(() => value.withLock(() => {})),
+      () => one.withLock(() => two.withLock(() => {})),
       ProcessError,
-      "it would wait for itself: use an RLock",
+      "it would wait for itself",
     );
     assertFalse(lock.locked());
+  },
+);
+
+eachKind(
+  "Value.withLock() can be called from within if its condition has an RLock",
+  async (world) => {
+    const lock = new (world.of(Condition))();
+    const value = new (world.of(Value))("i", 0, { lock });
+    assertEquals(await value.withLock(() => value.withLock(() => 5)), 5);
   },
 );
 
