@@ -22,6 +22,11 @@
  * process is there ({@linkcode sweep}). Whoever only opens a segment has no
  * marker, so closing it, or dying, destroys nothing.
  *
+ * A thread makes an arena of processes of its own if there was none when it was
+ * started. It may end long before the program, and the first thread does not know
+ * that arena. So the markers of what is created there have the arena of the threads
+ * in place of it (`OWNER`).
+ *
  * A marker is deleted first and then the segment, if it still is the file the
  * marker was for: two that sweep at once cannot both think that it is theirs.
  * Markers of another pid namespace (a container that shares `/dev/shm`) cannot
@@ -31,10 +36,25 @@
  * user was done with it: no view can be left then. If the buffer had been
  * transferred by that time, it is somewhere out of sight, and the mapping stays.
  *
- * Word of the arena's header:
+ * With a process all its mappings end, and with a thread none, nor is anything
+ * collected any more that was the thread's. So a thread writes each down in a block
+ * of the arena of threads, and gives that back when the mapping can end; whoever
+ * buries the thread gives back what is left. The last reference of the block ends
+ * the mapping. As it is struck off the list before, nobody does so twice, which
+ * would hit whatever is mapped there by then; a thread killed in between leaves it
+ * mapped.
  *
- * - `HAS_NAMES`: 1 once there has been a segment · whoever creates one · the
- *   first process, at its end, which most programs spare the look.
+ * Words of the arena's header:
+ *
+ * - `HAS_NAMES`: 1 once there has been a segment, or, in the arena of threads, one
+ *   of them has made an arena of processes · whoever creates one · the first
+ *   process, at its end, which most programs spare the look.
+ * - `OWNER`: id of the arena, or that of the threads, one of which has made it · who
+ *   made it · whoever creates a segment. The first participant of the arena of that
+ *   id cleans up.
+ *
+ * Words of the block of a mapping: address and length, in two words each, from
+ * {@linkcode FIRST_WORD} on · the thread · whoever drops it.
  *
  * Runs in the parent and in the child, on Linux.
  *
@@ -43,9 +63,11 @@
 import { HEADER_BYTES } from "../memory/layout.ts";
 import { cString, errno, libc as openLibc } from "../memory/libc.ts";
 import type { Libc } from "../memory/libc.ts";
-import { arenaFor, eachArena, S_PID } from "../memory/mod.ts";
+import { arenaFor, eachArena, existingArena, S_PID } from "../memory/mod.ts";
 import type { Arena } from "../memory/mod.ts";
 import { slotOf } from "../memory/participants.ts";
+import { bequeath, drop, FIRST_WORD, onLast } from "./block.ts";
+import type { Legacy } from "./block.ts";
 import { missing, taken } from "./_named_memory.ts";
 import type { NamedMemory, Segment } from "./_named_memory.ts";
 import type { Piece } from "./_views.ts";
@@ -85,6 +107,10 @@ const MARKER_REGEXP = /^\.mp\.(\d+)\.(\d+)\.([0-9a-f]+)\.(\d+)\.(.*)$/s;
 
 /** In front of those of `_named_blocks.ts`. */
 const HAS_NAMES: number = HEADER_BYTES / 4 - 3;
+const OWNER: number = HEADER_BYTES / 4 - 4;
+
+/** Bytes of the block of a mapping. */
+const MAPPING_BYTES = 64;
 
 function libc(): Libc {
   if (Deno.build.os === "linux") return openLibc();
@@ -98,18 +124,51 @@ function pathOf(name: string): Uint8Array<ArrayBuffer> {
 }
 
 /** Where a mapping is. */
-interface Range {
+interface Mapping {
   readonly address: bigint;
   readonly byteLength: number;
+  /** Where a thread has written it down. */
+  readonly legacy: Legacy | undefined;
 }
 
-const unmapping = new FinalizationRegistry<Range>(({ address, byteLength }) => {
-  libc().munmap(address, byteLength);
+const unmapping = new FinalizationRegistry<Mapping>(unmap);
+
+function unmap({ address, byteLength, legacy }: Mapping): void {
+  if (legacy) drop(legacy);
+  else libc().munmap(address, byteLength);
+}
+
+/** Has the mapping stay, whoever drops what is written down of it. */
+function keepMapped({ legacy }: Mapping): void {
+  if (!legacy) return;
+  const { arena, offset } = legacy;
+  mappingIn(arena.words(offset, MAPPING_BYTES / 4)).fill(0n);
+  drop(legacy);
+}
+
+/** Writes a mapping down where whoever buries this thread finds it. */
+function writeDown(address: bigint, byteLength: number): Legacy | undefined {
+  if (!isThread()) return undefined;
+  return bequeath(arenaFor("worker"), MAPPING_BYTES, "mapping", (words) => {
+    mappingIn(words).set([address, BigInt(byteLength)]);
+  });
+}
+
+/** Address and length in the words of a block. */
+function mappingIn({ buffer, byteOffset }: Int32Array): BigInt64Array {
+  return new BigInt64Array(buffer, byteOffset + FIRST_WORD * 4, 2);
+}
+
+onLast("mapping", (arena, offset) => {
+  const [address, byteLength] = mappingIn(
+    arena.words(offset, MAPPING_BYTES / 4),
+  );
+  if (address !== 0n) libc().munmap(address!, Number(byteLength));
 });
 
 class FileSegment implements Segment {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #range: Range;
+  readonly #mapping: Mapping;
 
   constructor(fd: number, size: number) {
     const pointer = libc().mmap(size, PROT_READ_WRITE, MAP_SHARED, fd);
@@ -123,7 +182,8 @@ class FileSegment implements Segment {
     this.bytes = new Uint8Array(
       Deno.UnsafePointerView.getArrayBuffer(pointer, size),
     );
-    this.#range = { address, byteLength: size };
+    const legacy = writeDown(address, size);
+    this.#mapping = { address, byteLength: size, legacy };
   }
 
   get piece(): Piece {
@@ -132,7 +192,8 @@ class FileSegment implements Segment {
 
   release(): void {
     const { buffer } = this.bytes;
-    if (!buffer.detached) unmapping.register(buffer, this.#range);
+    if (buffer.detached) keepMapped(this.#mapping);
+    else unmapping.register(buffer, this.#mapping);
   }
 }
 
@@ -141,7 +202,7 @@ export class NamedFiles implements NamedMemory {
   create(name: string, size: number): Segment {
     sweepNowAndThen();
     const arena = arenaFor("spawn");
-    Atomics.store(arena.words(0, HAS_NAMES + 1), HAS_NAMES, 1);
+    noteNames(arena);
     const owner = ownerPrefix(arena);
     const draft = `${owner}0.${crypto.randomUUID()}`;
     const fd = openFile(draft, O_CREAT_EXCL);
@@ -277,20 +338,47 @@ function founderOf({ participants }: Arena): number {
   return participants.load(0, S_PID);
 }
 
-/** What the markers of this program begin with. */
+/** What the markers of the owner begin with. */
 function ownerPrefix(arena: Arena): string {
-  const id = (arena.id >>> 0).toString(16);
-  return `.mp.${founderOf(arena)}.${pidNamespace()}.${id}.`;
+  return prefixOf(founderOf(arena), headerOf(arena)[OWNER] || arena.id);
+}
+
+function prefixOf(pid: number, id: number): string {
+  return `.mp.${pid}.${pidNamespace()}.${(id >>> 0).toString(16)}.`;
+}
+
+function headerOf(arena: Arena): Int32Array {
+  return arena.words(0, HEADER_BYTES / 4);
+}
+
+function noteNames(arena: Arena): void {
+  Atomics.store(headerOf(arena), HAS_NAMES, 1);
+}
+
+/** Whether this is a thread that the program has started. */
+function isThread(): boolean {
+  const threads = existingArena("worker");
+  return threads !== undefined && slotOf(threads.me) !== 0;
 }
 
 eachArena((arena) => {
-  if (arena.kind !== "spawn" || slotOf(arena.me) !== 0) return;
+  if (slotOf(arena.me) !== 0) return;
+  if (arena.kind === "worker") return cleanAtEnd(arena);
+  const threads = isThread() ? existingArena("worker")! : undefined;
+  headerOf(arena)[OWNER] = (threads ?? arena).id;
+  if (!threads) cleanAtEnd(arena);
+  // Others have their names in the arena.
+  else if (!arena.memory.isPortable) noteNames(threads);
+});
+
+/** Has what belongs to this program removed when it ends. */
+function cleanAtEnd(arena: Arena): void {
   globalThis.addEventListener("unload", () => {
-    if (Atomics.load(arena.words(0, HAS_NAMES + 1), HAS_NAMES) === 0) return;
-    const prefix = ownerPrefix(arena);
+    if (Atomics.load(headerOf(arena), HAS_NAMES) === 0) return;
+    const prefix = prefixOf(Deno.pid, arena.id);
     clean((marker) => marker.file.startsWith(prefix));
   });
-});
+}
 
 let sweptAt = -Infinity;
 

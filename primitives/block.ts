@@ -60,7 +60,8 @@ export type Remains =
   | "semaphore"
   | "condition"
   | "queue"
-  | "pipe";
+  | "pipe"
+  | "mapping";
 
 /** In the block a number stands for it: its index here. */
 const REMAINS_NAMES: readonly Remains[] = [
@@ -70,6 +71,7 @@ const REMAINS_NAMES: readonly Remains[] = [
   "condition",
   "queue",
   "pipe",
+  "mapping",
 ];
 
 /** Told when the last reference to a block has gone, before it is freed. */
@@ -126,8 +128,8 @@ let outgoing: Outgoing | undefined;
 /** The handle the next constructor call stands for. */
 let incoming: { arena: Arena; offset: number } | undefined;
 
-/** What has to be done when an object is collected. */
-interface Legacy {
+/** A reference that is written down, and has to be given back some time. */
+export interface Legacy {
   readonly arena: Arena;
   readonly offset: number;
   readonly place: Place;
@@ -170,11 +172,7 @@ export class Block {
     this.arena = received?.arena ?? arenaFor(kindOf(cls));
     this.offset = received?.offset ?? this.arena.heap.allocate(byteLength);
     this.words = this.arena.words(this.offset, byteLength / 4);
-    if (this.isNew) {
-      this.words[LENGTH] = Math.ceil(byteLength / UNIT);
-      this.words[REMAINS] = REMAINS_NAMES.indexOf(remains);
-      this.words[REFERENCES] = 1;
-    }
+    if (this.isNew) begin(this.words, byteLength, remains);
     const { arena, offset } = this;
     const place = arena.references.note(offset);
     collected.register(owner, { arena, offset, place });
@@ -229,6 +227,34 @@ export class Block {
     const data: HandleData = [addressOf(this.arena), this.offset, extra];
     return { tag, data };
   }
+}
+
+function begin(words: Int32Array, byteLength: number, remains: Remains): void {
+  words[LENGTH] = Math.ceil(byteLength / UNIT);
+  words[REMAINS] = REMAINS_NAMES.indexOf(remains);
+  words[REFERENCES] = 1;
+}
+
+/**
+ * Takes a block for something of this participant's that is to be freed along with
+ * it: when it is {@linkcode drop}ped, or else by whoever buries this participant.
+ *
+ * @param arena Where this participant is buried.
+ * @param byteLength Bytes of the block.
+ * @param remains What it is a block of.
+ * @param fill Writes into its words what there is to be freed.
+ */
+export function bequeath(
+  arena: Arena,
+  byteLength: number,
+  remains: Remains,
+  fill: (words: Int32Array) => void,
+): Legacy {
+  const offset = arena.heap.allocate(byteLength);
+  const words = arena.words(offset, byteLength / 4);
+  begin(words, byteLength, remains);
+  fill(words);
+  return { arena, offset, place: arena.references.note(offset) };
 }
 
 /** The block that an object stands for, if it does. */
@@ -368,7 +394,8 @@ export function kindOf(cls: Function): MemoryKind {
   return (cls as { [KIND]?: MemoryKind })[KIND] ?? defaultKind();
 }
 
-function drop({ arena, offset, place }: Legacy): void {
+/** Gives up a reference of this participant's. */
+export function drop({ arena, offset, place }: Legacy): void {
   arena.references.strike(place);
   giveBack(arena, offset);
 }

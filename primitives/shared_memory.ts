@@ -102,7 +102,8 @@ let pieceIn: (memory: SharedMemory) => Piece | undefined;
  *   others and end before them). If that one is killed, the next program that
  *   creates or attaches one clears up after it.
  * - **Views:** those made of `buf` stay good after {@linkcode SharedMemory.close},
- *   and keep the memory as long as they can be reached. Await what the system
+ *   and keep the memory as long as they can be reached; those of a thread end with
+ *   it. Await what the system
  *   reads from or writes to them before closing, and do not transfer their buffer.
  * - **Sending:** what is sent is the name; it is attached to on arrival.
  * - **Differs from Python:** to attach is not to own. A CPython before 3.13 that

@@ -5,10 +5,13 @@
  * @module
  */
 import { assertEquals, assertThrows } from "@std/assert";
+import { clearGraves } from "../../contexts/graves.ts";
 import { copy } from "../../primitives/mod.ts";
 import type { Array as SharedArray, Value } from "../../primitives/mod.ts";
 import { assertAllSucceed, several, start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
+import { isPortable } from "../_support/portable.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import {
   addEach,
@@ -16,6 +19,7 @@ import {
   addUpInPlace,
   changeLists,
   createAndEnd,
+  createAndUnlink,
   double,
   fillView,
   setValues,
@@ -29,6 +33,9 @@ const SEQUENCE = [680, 626, 934, 821, 150, 233, 548, 982, 714, 831];
 const ADDERS = 4;
 const ADDS = 2000;
 const TASKS = 10;
+const THREADS = 3;
+/** An interrupted thread has stopped after so long. */
+const STILL_MS = 100;
 
 for (const row of ["VAL-01 Value", "VAL-02 RawValue"]) {
   contract(`${row} that a child sets is seen here`, async (ctx) => {
@@ -198,6 +205,42 @@ contract(
     memory.unlink();
   },
 );
+
+/** Mappings of files that this program has made and that have no name any more. */
+function deadMappings(): string[] {
+  return Deno.readTextFileSync("/proc/self/maps").split("\n").filter((line) =>
+    line.includes(`/dev/shm/.mp.${Deno.pid}.`) && line.endsWith("(deleted)")
+  );
+}
+
+for (const isClosed of [true, false]) {
+  for (const isKilled of [true, false]) {
+    contract(
+      `SharedMemory ${isClosed ? "closed" : "left open"} by a thread that ${
+        isKilled ? "is killed" : "ends"
+      } is unmapped`,
+      async (ctx) => {
+        const before = deadMappings();
+        const report = Mailbox.in<string>(ctx);
+        const go = SharedGate.in(ctx);
+        const children = several(
+          THREADS,
+          () => start(ctx, createAndUnlink, isClosed, report, go),
+        );
+        for (const _ of children) await report.take("it is unlinked");
+        assertEquals(deadMappings().length, before.length + THREADS);
+        if (isKilled) { for (const child of children) child.kill(); }
+        else go.arrive();
+        for (const child of children) await child.exited;
+        await until(() => {
+          clearGraves(STILL_MS);
+          return deadMappings().every((line) => before.includes(line));
+        }, "all that the threads had mapped is unmapped");
+      },
+      { methods: isPortable ? [] : ["worker"] },
+    );
+  }
+}
 
 contract(
   "SHM-10 SHM-11 ShareableList is changed by a child, by name and as an argument",

@@ -179,6 +179,64 @@ for (const signal of isPortable ? [] : ["SIGTERM", "SIGKILL"] as const) {
   );
 }
 
+if (!isPortable) {
+  once(
+    "RT-02 named memory that a thread has made stays after it, until the program ends",
+    async () => {
+      await using program = await startProgram(`
+      import { getContext } from "${FRONT_DOOR}";
+      const threads = getContext("worker"), { SharedMemory, Process } =
+        getContext("spawn");
+
+      function create(name) {
+        new SharedMemory({ create: true, size: 100, name }).close();
+      }
+      export async function createInAll(names) {
+        create(names[0]);
+        const children = [
+          new Process({ target: create, args: [names[1]] }),
+          new threads.Process({ target: create, args: [names[2]] }),
+        ];
+        for (const child of children) child.start();
+        for (const child of children) await child.join();
+      }
+      export { create };
+
+      if (import.meta.main) {
+        const names = ["", "_process", "_thread"].map((end) =>
+          "mpt_" + Deno.pid + end
+        );
+        const child = new threads.Process({ target: createInAll, args: [names] });
+        child.start();
+        await child.join();
+        const last = "mpt_" + Deno.pid + "_exit";
+        const leaver = new threads.Process({ target: createAndExit, args: [last] });
+        leaver.start();
+        await leaver.join();
+        console.log("names", ...names, last);
+        await new Promise((resolve) =>
+          Deno.addSignalListener("SIGUSR1", resolve)
+        );
+        Deno.exit();
+      }
+      export function createAndExit(name) {
+        create(name);
+        Deno.exit();
+      }
+    `);
+      const [, ...names] = await program.says(
+        /names (\S+) (\S+) (\S+) (\S+)\n/,
+      );
+      const there = () =>
+        names.filter((name) => namesIn("/dev/shm").includes(name!));
+      assertEquals(there(), names);
+      program.signal("SIGUSR1");
+      assertEquals((await program.ended).code, 0);
+      assertEquals(there(), []);
+    },
+  );
+}
+
 once("RT-06 a name that is too long is refused, and leaves nothing", () => {
   const { SharedMemory } = getContext("spawn");
   const name = "n".repeat(300);
