@@ -196,10 +196,13 @@ function find(
   }
 }
 
+/** A name may begin with what others take for a mark of the byte order. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 function readName(arena: Arena, entry: number, words: Int32Array): string {
   // Copied, as a decoder does not read shared memory.
   const bytes = arena.bytes(entry + N_NAME_BYTE, words[N_LENGTH]!).slice();
-  return new TextDecoder().decode(bytes);
+  return utf8.decode(bytes);
 }
 
 function fill(

@@ -401,7 +401,7 @@ export class ShareableList {
     if (match[1] === "") { while (end > start && bytes[end - 1] === 0) end--; }
     const content = bytes.slice(start, end);
     const code = bytes[codesStart(this.#offsets) + place];
-    return code === CODE_TEXT ? new TextDecoder().decode(content) : content;
+    return code === CODE_TEXT ? utf8.decode(content) : content;
   }
 
   #write(place: number, item: Packed): void {
@@ -417,10 +417,16 @@ export class ShareableList {
   }
 }
 
+/** A text may begin with what others take for a mark of the byte order. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** How to store an item. */
 function pack(value: ShareableItem): Packed {
   if (value === null) return packFlag(FORMAT_NULL, CODE_NULL, false);
-  if (value instanceof Uint8Array) return packBytes(value, CODE_BYTES);
+  // Copied: it may change before it is written, in a generator's next step, say.
+  if (value instanceof Uint8Array) {
+    return packBytes(new Uint8Array(value), CODE_BYTES);
+  }
   switch (typeof value) {
     case "boolean":
       return packFlag(FORMAT_BOOLEAN, 0, value);

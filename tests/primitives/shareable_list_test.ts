@@ -192,6 +192,8 @@ eachKind("SHM-X2 ShareableList keeps every item as it is", (world) => {
     "abcdefg\0",
     "é".repeat(9),
     "語😀",
+    "\ufeffmarked",
+    "\ufeff",
     "",
     bytes("x\0\0"),
     bytes(""),
@@ -213,13 +215,29 @@ eachKind("SHM-X2 ShareableList keeps every item as it is", (world) => {
   const list = lists.make(items);
   assertEquals([...list], items);
   assertEquals([...lists.make(undefined, list.shm.name)], items);
-  assert(Object.is(list.at(9), -0));
+  assert(Object.is(list.at(items.indexOf(0) + 1), -0));
+  assertEquals(list.count("\ufeffmarked"), 1);
   // In a room of exactly its size as well.
   list.set(0, "1234567\0");
   assertEquals(list.at(0), "1234567\0");
   list.set(0, "12345678");
   assertEquals(list.at(0), "12345678");
 });
+
+eachKind(
+  "ShareableList holds bytes as they were when they were given",
+  (world) => {
+    function* reuse(): Generator<Uint8Array> {
+      const buffer = new Uint8Array(2);
+      for (buffer[0] = 1; buffer[0] < 4; buffer[0]++) yield buffer;
+    }
+    using lists = new Lists(world);
+    assertEquals(
+      [...lists.make(reuse())],
+      [1, 2, 3].map((first) => new Uint8Array([first, 0])),
+    );
+  },
+);
 
 eachKind("SHM-X2 ShareableList refuses what it cannot hold", (world) => {
   using lists = new Lists(world);

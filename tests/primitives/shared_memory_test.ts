@@ -83,6 +83,20 @@ eachKind(
   },
 );
 
+eachKind("SharedMemory is found by a name of any characters", (world) => {
+  // The first is what others take for a mark of the byte order.
+  for (const start of ["\ufeff", "語", "😀", " "]) {
+    const name = start + freshName();
+    using memory = create(world, SIZE, name);
+    memory.buf![0] = 42;
+    using same = attach(world, name);
+    assertEquals(same.buf![0], 42);
+    assertThrows(() => create(world, SIZE, name), AlreadyExists, name);
+    memory.unlink();
+    assertThrows(() => attach(world, name), NotFound, name);
+  }
+});
+
 eachKind("SHM-01 SharedMemory.close() ends the use of it here", (world) => {
   const memory = create(world);
   using other = attach(world, memory.name);
