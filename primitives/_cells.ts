@@ -31,10 +31,11 @@ export interface Elements<T> {
    *
    * @param value The value.
    * @param where Which of several places it is for.
+   * @returns What to store: a copy, if it could change in the meantime.
    * @throws {TypeError} If it is of another type.
    * @throws {RangeError} If it does not fit.
    */
-  check(value: unknown, where?: Where): void;
+  check(value: unknown, where?: Where): T;
   /** Reads one. */
   load(index: number): T;
   /** Stores one that has been checked. */
@@ -123,7 +124,7 @@ export class IntCells extends Row<number> implements Cells<number> {
     this.#max = max;
   }
 
-  check(value: unknown, where?: Where): void {
+  check(value: unknown, where?: Where): number {
     if (typeof value !== "number" || !Number.isInteger(value)) {
       throw new TypeError(
         refusal(value, where, this.typeName, "must be an integer"),
@@ -139,6 +140,7 @@ export class IntCells extends Row<number> implements Cells<number> {
         ),
       );
     }
+    return value;
   }
 
   load(index: number): number {
@@ -186,7 +188,7 @@ export class BigCells extends Row<bigint> implements Cells<bigint> {
     this.#max = signed ? 2n ** 63n - 1n : 2n ** 64n - 1n;
   }
 
-  check(value: unknown, where?: Where): void {
+  check(value: unknown, where?: Where): bigint {
     if (typeof value !== "bigint") {
       const advice = Number.isInteger(value) ? `: write ${value}n` : "";
       throw new TypeError(
@@ -203,6 +205,7 @@ export class BigCells extends Row<bigint> implements Cells<bigint> {
         ),
       );
     }
+    return value;
   }
 
   load(index: number): bigint {
@@ -256,8 +259,8 @@ abstract class FloatCells extends Row<number> implements Cells<number> {
     change: (was: number) => number | undefined,
   ): number;
 
-  check(value: unknown, where?: Where): void {
-    if (typeof value === "number") return;
+  check(value: unknown, where?: Where): number {
+    if (typeof value === "number") return value;
     throw new TypeError(
       refusal(value, where, this.typeName, "must be a number"),
     );
@@ -391,7 +394,7 @@ export class CharCells implements Cells<string> {
     this.#last = view instanceof Uint8Array ? 0xff : LAST_CODE_POINT;
   }
 
-  check(value: unknown, where?: Where): void {
+  check(value: unknown, where?: Where): string {
     if (typeof value !== "string" || !isOneCharacter(value)) {
       throw new TypeError(
         refusal(
@@ -412,6 +415,7 @@ export class CharCells implements Cells<string> {
         ),
       );
     }
+    return value;
   }
 
   load(index: number): string {

@@ -109,8 +109,7 @@ export class Items {
 
   set(index: number, value: unknown): void {
     const place = this.#place(index);
-    this.#elements.check(value, place);
-    this.#elements.store(place, value);
+    this.#elements.store(place, this.#elements.check(value, place));
   }
 
   slice(start?: number, end?: number): unknown[] {
@@ -120,6 +119,7 @@ export class Items {
 
   setSlice(start: number, items: unknown): void {
     const values = listOf(items);
+    const { length } = values;
     const from = start < 0 ? start + this.length : start;
     if (!Number.isInteger(from) || from < 0 || from > this.length) {
       throw new RangeError(
@@ -128,18 +128,19 @@ export class Items {
         } of ${this.length}: invalid index`,
       );
     }
-    if (from + values.length > this.length) {
+    if (from + length > this.length) {
       throw new RangeError(
-        `Cannot set ${values.length} elements at ${start} of ${this.length}: Can only assign sequence of same size`,
+        `Cannot set ${length} elements at ${start} of ${this.length}: Can only assign sequence of same size`,
       );
     }
     if (values instanceof this.#kind.view && this.#isPlain()) {
       return this.#memory().set(values, from);
     }
-    for (let i = 0; i < values.length; i++) {
-      this.#elements.check(values[i], from + i);
+    const copy = copyOf(values);
+    for (let i = 0; i < length; i++) {
+      copy[i] = this.#elements.check(copy[i], from + i);
     }
-    this.#elements.storeAll(from, values);
+    this.#elements.storeAll(from, copy);
   }
 
   toArray(): unknown[] {
@@ -147,9 +148,9 @@ export class Items {
   }
 
   fill(value: unknown, start?: number, end?: number): this {
-    this.#elements.check(value);
+    const checked = this.#elements.check(value);
     const [from, to] = this.#range(start, end);
-    this.#elements.fill(value, from, to);
+    this.#elements.fill(checked, from, to);
     return this;
   }
 
@@ -245,8 +246,11 @@ export class Text extends Items {
       );
     }
     const mine = this.#bytes();
-    const width = mine.length / this.length;
-    if (bytes.length > mine.length) this.#checkFit(bytes.length / width);
+    if (bytes.length > mine.length) {
+      throw this.#tooLong(
+        `${bytes.length} bytes in an array of ${mine.length} bytes`,
+      );
+    }
     mine.set(bytes);
   }
 
@@ -256,10 +260,12 @@ export class Text extends Items {
 
   #checkFit(length: number): void {
     if (length <= this.length) return;
+    throw this.#tooLong(`${length} characters in an array of ${this.length}`);
+  }
+
+  #tooLong(whatWhere: string): RangeError {
     const what = this.type === "c" ? "byte string" : "string";
-    throw new RangeError(
-      `Cannot store ${length} characters in an array of ${this.length}: ${what} too long`,
-    );
+    return new RangeError(`Cannot store ${whatWhere}: ${what} too long`);
   }
 
   #bytes(): Uint8Array {
@@ -390,6 +396,16 @@ function listOf(items: unknown): ArrayLike<unknown> {
   throw new TypeError(
     `Cannot store ${show(items)} in an array as it must be iterable`,
   );
+}
+
+const sliceOfView: (this: ArrayLike<unknown>) => unknown[] =
+  Object.getPrototypeOf(Uint8Array.prototype).slice;
+
+/** So that what is stored is what was checked: others may write to the original. */
+function copyOf(values: ArrayLike<unknown>): unknown[] {
+  return globalThis.Array.isArray(values)
+    ? values.slice()
+    : sliceOfView.call(values);
 }
 
 registerTag("RawArray", (data) => {

@@ -55,8 +55,7 @@ export class Scalar<C extends TypeCode> {
   }
 
   set value(value: ValueOf<C>) {
-    this.#cells.check(value);
-    this.#cells.store(0, value);
+    this.#cells.store(0, this.#cells.check(value));
   }
 
   add(amount: AmountOf<C>): ValueOf<C> {

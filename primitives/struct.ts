@@ -82,6 +82,9 @@ export type RawStruct<F extends StructFields> =
 /** Any field values. */
 type Values = Record<string, unknown>;
 
+/** Values of fields in their order, as they were checked; `undefined` for none. */
+type FieldValues = readonly unknown[];
+
 /** Where a field lies. */
 interface Field {
   readonly name: string;
@@ -117,6 +120,7 @@ export interface Region {
 let placeOf: (struct: StructValue) => { region: Region; index: number };
 let loadField: (struct: StructValue, number: number) => unknown;
 let storeField: (struct: StructValue, number: number, value: unknown) => void;
+let storeFields: (struct: StructValue, values: FieldValues) => void;
 
 /** One of them. */
 export class StructValue {
@@ -127,6 +131,7 @@ export class StructValue {
     placeOf = (struct) => ({ region: struct.#region, index: struct.#index });
     loadField = (struct, number) => struct.#load(number);
     storeField = (struct, number, value) => struct.#store(number, value);
+    storeFields = (struct, values) => struct.#putAll(values);
     showAsText(this);
     travelsAs(this, (struct: StructValue) => {
       const { plot, layout, count } = struct.#region;
@@ -160,10 +165,7 @@ export class StructValue {
   }
 
   assign(values: Values): void {
-    checkValues(this.#region, values);
-    this.#region.layout.fields.forEach(({ name }, number) => {
-      if (values[name] !== undefined) this.#put(number, values[name]);
-    });
+    this.#putAll(checkValues(this.#region, values));
   }
 
   toString(): string {
@@ -180,8 +182,13 @@ export class StructValue {
 
   #store(number: number, value: unknown): void {
     const { cells, layout } = this.#region;
-    cells[number]!.check(value, layout.fields[number]!.name);
-    this.#put(number, value);
+    this.#put(number, cells[number]!.check(value, layout.fields[number]!.name));
+  }
+
+  #putAll(values: FieldValues): void {
+    values.forEach((value, number) => {
+      if (value !== undefined) this.#put(number, value);
+    });
   }
 
   #put(number: number, value: unknown): void {
@@ -206,7 +213,7 @@ export class LockedStruct extends StructValue {
   }
 }
 
-/** Structs as the elements of an array. */
+/** Structs as the elements of an array; stored as what {@linkcode check} gives. */
 export class StructElements implements Elements<unknown> {
   readonly typeName = "Struct";
   readonly #region: Region;
@@ -220,8 +227,8 @@ export class StructElements implements Elements<unknown> {
     this.#region = region;
   }
 
-  check(value: unknown): void {
-    checkValues(this.#region, value);
+  check(value: unknown): FieldValues {
+    return checkValues(this.#region, value);
   }
 
   load(index: number): StructValue {
@@ -229,7 +236,7 @@ export class StructElements implements Elements<unknown> {
   }
 
   store(index: number, value: unknown): void {
-    this.load(index).assign(value as Values);
+    storeFields(this.load(index), value as FieldValues);
   }
 
   list(start: number, end: number): Values[] {
@@ -240,13 +247,7 @@ export class StructElements implements Elements<unknown> {
   }
 
   storeAll(index: number, values: ArrayLike<unknown>): void {
-    const { fields } = this.#region.layout;
-    // They may be structs of this very array that are about to be overwritten.
-    const copies = globalThis.Array.from(values, (value) =>
-      Object.fromEntries(
-        fields.map(({ name }) => [name, (value as Values)[name]]),
-      ));
-    copies.forEach((copy, i) => this.store(index + i, copy));
+    for (let i = 0; i < values.length; i++) this.store(index + i, values[i]);
   }
 
   fill(value: unknown, start: number, end: number): void {
@@ -324,7 +325,14 @@ function defineFields(prototype: object, fields: readonly Field[]): void {
   });
 }
 
-function checkValues({ cells, layout }: Region, values: unknown): void {
+/**
+ * Checks the values of fields, and gives them as they were then: reading them
+ * again may give others, as they may be those of a struct, or of getters.
+ */
+function checkValues(
+  { cells, layout }: Region,
+  values: unknown,
+): FieldValues {
   if (
     typeof values !== "object" || values === null ||
     globalThis.Array.isArray(values)
@@ -344,9 +352,9 @@ function checkValues({ cells, layout }: Region, values: unknown): void {
       } ${names.map((name) => `"${name}"`).join(", ")}`,
     );
   }
-  names.forEach((name, number) => {
+  return names.map((name, number) => {
     const value = (values as Values)[name];
-    if (value !== undefined) cells[number]!.check(value, name);
+    return value === undefined ? undefined : cells[number]!.check(value, name);
   });
 }
 

@@ -164,6 +164,31 @@ eachKind("ARR-X1 Array.setSlice() sets all or nothing", (world) => {
   assertEquals(array.toArray(), [5, 6, -7, 8]);
 });
 
+eachKind("Array.setSlice() stores what was checked", (world) => {
+  const array = new (world.of(RawArray))("B", 3);
+  // Elements that change as soon as they have been read.
+  const changing: number[] = [1, 2, 3];
+  for (const [i, first] of changing.entries()) {
+    let reads = 0;
+    Object.defineProperty(changing, i, {
+      get: () => reads++ === 0 ? first : 300,
+    });
+  }
+  array.setSlice(0, changing);
+  assertEquals(array.toArray(), [1, 2, 3]);
+  // One that is longer by the time the first has been read.
+  const growing: number[] = [0];
+  Object.defineProperty(growing, 0, {
+    get: () => growing.push(5, 6, 7),
+  });
+  array.setSlice(2, growing);
+  assertEquals(array.toArray(), [1, 2, 4]);
+  // Its own memory, as another type.
+  const { buffer, byteOffset } = array.view;
+  array.setSlice(1, new Int8Array(buffer, byteOffset, 2));
+  assertEquals(array.toArray(), [1, 1, 2]);
+});
+
 eachKind("ARR-X1 Array refuses a size that is none", (world) => {
   const AnyArray = world.of(Array);
   assertThrows(
@@ -286,11 +311,19 @@ eachKind("Array of characters has raw bytes", (world) => {
   const { raw } = array;
   raw[0] = 0;
   assertEquals(array.at(0), "h");
-  assertThrows(
-    () => array.raw = new Uint8Array(6),
-    RangeError,
-    "byte string too long",
-  );
+  for (
+    const [full, its] of [
+      [array, "an array of 5 bytes: byte string"],
+      [new (world.of(RawArray))("c", 0), "an array of 0 bytes: byte string"],
+      [new (world.of(RawArray))("u", 1), "an array of 4 bytes: string"],
+    ] as const
+  ) {
+    assertThrows(
+      () => full.raw = new Uint8Array(6),
+      RangeError,
+      `Cannot store 6 bytes in ${its} too long`,
+    );
+  }
   assertThrows(() => array.raw = "h" as never, TypeError, "a Uint8Array");
 });
 

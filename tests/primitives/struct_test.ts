@@ -9,6 +9,7 @@ import {
 import { Array, RawArray } from "../../primitives/array.ts";
 import { Lock } from "../../primitives/lock.ts";
 import { RLock } from "../../primitives/rlock.ts";
+import type { StructMethods } from "../../primitives/struct.ts";
 import { copy, RawValue, synchronized, Value } from "../../primitives/value.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { eachKind, turns } from "./_sync_world.ts";
@@ -128,6 +129,38 @@ eachKind(
     assertEquals(struct.toObject(), { x: 1, y: 2, z: 3n });
   },
 );
+
+/** An object that gives a value once, and another from then on. */
+function changing(first: number, then: unknown): { readonly z: number } {
+  let reads = 0;
+  return {
+    get z() {
+      return reads++ === 0 ? first : then as number;
+    },
+  };
+}
+
+eachKind("Value of fields stores what was checked", (world) => {
+  const FIELDS = { x: "i", z: "B" } as const;
+  const struct = new (world.of(Value))(FIELDS);
+  const array = new (world.of(Array))(FIELDS, 1);
+  const stores = {
+    assign: [struct, (from) => struct.assign(from)],
+    set: [array.at(0), (from) => array.set(0, from)],
+    setSlice: [array.at(0), (from) => array.setSlice(0, [from])],
+    fill: [array.at(0), (from) => array.fill(from)],
+  } satisfies Record<
+    string,
+    [StructMethods<typeof FIELDS>, (from: { readonly z: number }) => void]
+  >;
+  for (const [name, [stored, store]] of Object.entries(stores)) {
+    for (const then of [300, "no number", undefined]) {
+      store(changing(7, then));
+      assertEquals(stored.toObject(), { x: 0, z: 7 }, name);
+      stored.assign({ z: 0 });
+    }
+  }
+});
 
 eachKind("Value refuses fields that are none", (world) => {
   const AnyValue = world.of(Value);
