@@ -4,7 +4,8 @@
  * **Who holds.** A client: a process or thread, whatever task of it calls. One that
  * ends in good order leaves what it holds held, for somebody else to release; one
  * that crashes abandons it, and the next to acquire it is told. What only its owner
- * may release (RLock) is abandoned in both cases.
+ * may release (RLock) is abandoned in both cases. The news that something was
+ * abandoned counts as told when the answer with it has been accepted.
  *
  * **No wake-up is lost:** each change is followed by `Line.look()` before anything
  * else can happen.
@@ -28,6 +29,8 @@ export interface Acquired {
 interface Hold {
   client: Caller | undefined;
   depth: number;
+  /** Whether the one before has crashed, and nobody has heard of it. */
+  hasNews: boolean;
   forget: () => void;
 }
 
@@ -53,7 +56,7 @@ abstract class AnyLock extends ManagedObject implements Guarding {
     const { client } = call;
     const again = this.reenter(client);
     if (again) {
-      call.taken(() => this.giveBack(again));
+      call.taken(() => this.#undo(again));
       return { abandoned: false };
     }
     const taken = await this.#line.wait(
@@ -62,9 +65,10 @@ abstract class AnyLock extends ManagedObject implements Guarding {
       () => this.#take(client, 1),
     );
     if (taken === undefined) return null;
+    const { hold } = taken;
     call.taken(() => {
-      // Unless it has been released, or abandoned, since.
-      if (this.hold === taken.hold) this.giveBack(taken.hold);
+      hold.hasNews ||= taken.isAbandoned;
+      this.#undo(hold);
     });
     return { abandoned: taken.isAbandoned };
   }
@@ -91,7 +95,13 @@ abstract class AnyLock extends ManagedObject implements Guarding {
     const control = new AbortController();
     const forget = client.onGone(() => control.abort());
     try {
-      await this.#line.wait(control, {}, () => this.#take(client, depth));
+      const taken = await this.#line.wait(
+        control,
+        {},
+        () => this.#take(client, depth),
+      );
+      // Whoever waits for a condition is not told: the next one is.
+      if (taken) taken.hold.hasNews = taken.isAbandoned;
     } catch {
       // The client has ended, and nobody goes on.
     } finally {
@@ -106,10 +116,16 @@ abstract class AnyLock extends ManagedObject implements Guarding {
 
   /** Nobody holds it any more. */
   protected free(isAbandoned = false): void {
+    this.#isAbandoned = isAbandoned || this.hold?.hasNews === true;
     this.hold?.forget();
     this.hold = undefined;
-    this.#isAbandoned = isAbandoned;
     this.#line.look();
+  }
+
+  /** An acquisition has not arrived. */
+  #undo(hold: Hold): void {
+    // Unless it has been released, or abandoned, since.
+    if (this.hold === hold) this.giveBack(hold);
   }
 
   #take(
@@ -120,7 +136,7 @@ abstract class AnyLock extends ManagedObject implements Guarding {
     if (this.hold || client.isGone) return undefined;
     const isAbandoned = this.#isAbandoned;
     this.#isAbandoned = false;
-    const hold: Hold = { client, depth, forget: () => {} };
+    const hold: Hold = { client, depth, hasNews: false, forget: () => {} };
     this.hold = hold;
     hold.forget = client.onGone((hasCrashed) => {
       hold.client = undefined;
@@ -189,13 +205,20 @@ export class ManagedRLock extends AnyLock {
   }
 }
 
-/** A number of permits. */
+/**
+ * A number of permits. Each is free, or a client's, or was left behind by one that
+ * has ended in good order; and none is two of that: so a release says whose it was,
+ * and what is given up at an end is only what nobody has released meanwhile.
+ */
 export class ManagedSemaphore extends ManagedObject {
   readonly #most: number;
   readonly #line = new Line();
   /** How many each client has, and how not to be told of its end any more. */
   readonly #holders = new Map<Caller, { count: number; forget: () => void }>();
   #value: number;
+  /** How many are left behind. */
+  #left = 0;
+  /** How many of those that are free were abandoned, and nobody has heard of it. */
   #abandoned = 0;
 
   /** Starts with `value` permits; with no more than that if it is bounded. */
@@ -224,7 +247,10 @@ export class ManagedSemaphore extends ManagedObject {
     });
     if (abandoned === undefined) return null;
     call.taken(() => {
-      if (this.#holders.has(client)) this.release({ client });
+      // Unless somebody has released it for the client.
+      if (!this.#takeFrom(client)) return;
+      if (abandoned) this.#abandoned++;
+      this.#free(1);
     });
     return { abandoned };
   }
@@ -235,10 +261,14 @@ export class ManagedSemaphore extends ManagedObject {
         "Cannot release the semaphore as nobody has acquired it: Semaphore released too many times",
       );
     }
-    const holder = this.#holders.get(client);
-    if (holder && --holder.count === 0) this.#forget(client);
-    this.#value++;
-    this.#line.look();
+    // One's own, or one that was left behind, or else anybody's, if there is any.
+    if (!this.#takeFrom(client)) {
+      if (this.#left > 0) this.#left--;
+      else {for (const [other] of this.#holders) {
+          if (this.#takeFrom(other)) break;
+        }}
+    }
+    this.#free(1);
   }
 
   value(): number {
@@ -258,17 +288,30 @@ export class ManagedSemaphore extends ManagedObject {
     const forget = client.onGone((hasCrashed) => {
       const { count } = this.#holders.get(client)!;
       this.#holders.delete(client);
-      if (!hasCrashed) return;
+      if (!hasCrashed) {
+        this.#left += count;
+        return;
+      }
       this.#abandoned += count;
-      this.#value = Math.min(this.#value + count, this.#most);
-      this.#line.look();
+      this.#free(count);
     });
     this.#holders.set(client, { count: 1, forget });
   }
 
-  #forget(client: Caller): void {
-    this.#holders.get(client)?.forget();
-    this.#holders.delete(client);
+  /** Takes one from a client that has one; says whether it had. */
+  #takeFrom(client: Caller): boolean {
+    const holder = this.#holders.get(client);
+    if (!holder) return false;
+    if (--holder.count === 0) {
+      holder.forget();
+      this.#holders.delete(client);
+    }
+    return true;
+  }
+
+  #free(count: number): void {
+    this.#value += count;
+    this.#line.look();
   }
 }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import * as say from "../../managers/_messages.ts";
 import {
   AuthenticationError,
   BrokenBarrierError,
@@ -19,6 +20,7 @@ import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
 import {
+  acquire,
   callAndStay,
   crashAtStart,
   getAndStay,
@@ -37,7 +39,8 @@ import {
   waitHoldingAndStay,
 } from "../fixtures/managers.ts";
 import type { MyManager, Workshop } from "../fixtures/managers.ts";
-import { LEARN_MS, managed, timeOf } from "../managers/_managed.ts";
+import { inChild, LEARN_MS, managed, timeOf } from "../managers/_managed.ts";
+import { RawClient, valueOf } from "../managers/_raw_client.ts";
 
 /** Ends a child by force, and waits until the system knows. */
 async function kill(process: Process): Promise<void> {
@@ -401,5 +404,126 @@ contract(
       );
     }
     assertEquals(await (await manager.list([1])).copy(), [1]);
+  },
+);
+
+// ---- what is under way ------------------------------------------------------------
+
+for (const what of ["Semaphore", "BoundedSemaphore"] as const) {
+  managed(
+    `a client killed before it has heard of its unit of a ${what} harms nobody if somebody has released that`,
+    async (m) => {
+      const semaphore = await m[what](1);
+      const lock = await m.Lock();
+      const client = await RawClient.to(m);
+      await client.take(lock, "acquire", {});
+      await client.begin(semaphore, "acquire", {});
+      await semaphore.release();
+      await client.die();
+      assertEquals(await semaphore.value(), 1);
+      // What comes behind in the server's list of what it gives up.
+      assertEquals((await lock.acquire())?.abandoned, true);
+    },
+  );
+
+  managed(
+    `a client that gives up a unit of a ${what} which somebody has released is served on`,
+    async (m) => {
+      const semaphore = await m[what](1);
+      using client = await RawClient.to(m);
+      await client.begin(semaphore, "acquire", {});
+      await semaphore.release();
+      client.cancel(2);
+      client.call(semaphore, "value");
+      assertEquals(valueOf(await client.read(say.RESULT)), 1);
+    },
+  );
+
+  managed(
+    `a unit of a ${what} that was released for a client does not come back again when that is killed`,
+    async (m) => {
+      const semaphore = await m[what](2);
+      const client = await RawClient.to(m);
+      await client.take(semaphore, "acquire", {});
+      await client.take(semaphore, "acquire", {});
+      await semaphore.release();
+      assertEquals(await semaphore.value(), 1);
+      await client.die();
+      assertEquals(await semaphore.value(), 2);
+    },
+  );
+}
+
+managed(
+  "a unit that is released by somebody who has none is one of those who have ended, if there are such",
+  async (m, ctx) => {
+    const semaphore = await m.Semaphore(2);
+    await inChild(ctx, acquire, semaphore);
+    const client = await RawClient.to(m);
+    await client.take(semaphore, "acquire", {});
+    await semaphore.release();
+    await client.die();
+    assertEquals(await semaphore.value(), 2);
+  },
+);
+
+for (const what of ["Lock", "RLock", "Semaphore"] as const) {
+  managed(
+    `the news that a ${what} was abandoned is kept for somebody who hears it`,
+    async (m) => {
+      const lock: LockProxy | SemaphoreProxy = await m[what]();
+      const first = await RawClient.to(m);
+      await first.take(lock, "acquire", {});
+      await first.die();
+      // One does not wait any more when it comes, the other is killed.
+      using second = await RawClient.to(m);
+      const request = second.call(lock, "acquire", {});
+      const told = valueOf(await second.read(say.TAKEN));
+      assertEquals(told, { abandoned: true });
+      second.cancel(request);
+      const third = await RawClient.to(m);
+      const toldNext = await third.begin(lock, "acquire", {});
+      assertEquals(toldNext, { abandoned: true });
+      await third.die();
+      const guard = await lock.acquire();
+      assertEquals(guard?.abandoned, true);
+      await guard![Symbol.asyncDispose]();
+      assertEquals((await lock.acquire())?.abandoned, false, "told once");
+    },
+  );
+}
+
+managed(
+  "the news that an RLock was abandoned is kept if only the first of two acquisitions is given up",
+  async (m) => {
+    const lock = await m.RLock();
+    const first = await RawClient.to(m);
+    await first.take(lock, "acquire", {});
+    await first.die();
+    using second = await RawClient.to(m);
+    const request = second.call(lock, "acquire", {});
+    await second.read(say.TAKEN);
+    await second.take(lock, "acquire", {});
+    second.cancel(request);
+    second.call(lock, "release");
+    await second.read(say.RESULT);
+    assertEquals((await lock.acquire())?.abandoned, true);
+  },
+);
+
+managed(
+  "a condition's waiter that gets an abandoned lock back leaves the news to the next",
+  async (m) => {
+    const condition = await m.Condition();
+    await condition.acquire();
+    const waiting = condition.wait();
+    const client = await RawClient.to(m);
+    await client.take(condition, "acquire", {});
+    client.call(condition, "notify");
+    await client.read(say.RESULT);
+    await client.die();
+    assert(await waiting);
+    await condition.release();
+    assertEquals((await condition.acquire())?.abandoned, true);
   },
 );
