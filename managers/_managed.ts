@@ -33,9 +33,9 @@ export interface Call {
    * Says that the result has been taken from others: unless it arrives, it has to
    * go back.
    *
-   * @param undo Gives it back.
+   * @param undo Gives it back, at once or as soon as that can be done.
    */
-  taken(undo: () => void): void;
+  taken(undo: () => unknown): void;
 }
 
 /** How long to wait, as it comes in a message. */

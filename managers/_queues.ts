@@ -2,7 +2,8 @@
  * Queues that live in the server.
  *
  * An item that was given out goes back to the front unless it arrives: if the client
- * is killed meanwhile, or does not wait any more, nothing is lost.
+ * is killed meanwhile, or does not wait any more, nothing is lost. Several that go
+ * back come in their old order, whichever is back first.
  *
  * Runs in the server.
  *
@@ -12,14 +13,21 @@ import { ProcessError, QueueEmptyError, QueueFullError } from "../errors.ts";
 import { Line, ManagedObject } from "./_managed.ts";
 import type { Call, Patience } from "./_managed.ts";
 
+/** An item, and its place in the order in which items were put. */
+interface Item {
+  readonly value: unknown;
+  readonly place: number;
+}
+
 /** A queue, with or without a count of what is done. */
 export class ManagedQueue extends ManagedObject {
   readonly #maxSize: number;
-  readonly #items: unknown[] = [];
+  readonly #items: Item[] = [];
   readonly #readers = new Line();
   readonly #writers = new Line();
   readonly #joiners = new Line();
   #unfinished = 0;
+  #places = 0;
 
   /** Starts empty; without a limit if that is not above 0. */
   constructor(maxSize: number = 0) {
@@ -37,7 +45,7 @@ export class ManagedQueue extends ManagedObject {
   async put(call: Call, item: unknown, patience: Patience): Promise<void> {
     const isDone = await this.#writers.wait(call, patience, () => {
       if (this.full()) return undefined;
-      this.#items.push(item);
+      this.#items.push({ value: item, place: this.#places++ });
       this.#unfinished++;
       return true;
     });
@@ -53,19 +61,16 @@ export class ManagedQueue extends ManagedObject {
     const taken = await this.#readers.wait(
       call,
       patience,
-      () => this.#items.length > 0 ? [this.#items.shift()] : undefined,
+      () => this.#items.shift(),
     );
     if (!taken) {
       throw new QueueEmptyError(
         "Cannot get from the manager's queue as it is empty",
       );
     }
-    call.taken(() => {
-      this.#items.unshift(taken[0]);
-      this.#readers.look();
-    });
+    call.taken(() => this.#putBack(taken));
     this.#writers.look();
-    return taken[0];
+    return taken.value;
   }
 
   qsize(): number {
@@ -96,7 +101,7 @@ export class ManagedQueue extends ManagedObject {
   }
 
   override toPlain(): unknown {
-    return [...this.#items];
+    return this.#items.map(({ value }) => value);
   }
 
   override toText(): string {
@@ -104,6 +109,14 @@ export class ManagedQueue extends ManagedObject {
   }
 
   override contents(): Iterable<unknown> {
-    return this.#items;
+    return this.#items.map(({ value }) => value);
+  }
+
+  #putBack(item: Item): void {
+    const behind = this.#items.findIndex(({ place }) => place > item.place);
+    this.#items.splice(behind < 0 ? this.#items.length : behind, 0, item);
+    // Those of a client that has ended come back one after the other, the newest
+    // first: whoever waits gets the oldest, so it has to wait for that.
+    queueMicrotask(() => this.#readers.look());
   }
 }

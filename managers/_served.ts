@@ -225,17 +225,23 @@ export class ServedClient implements Caller {
     action: (call: Call, args: unknown[]) => Outcome | Promise<Outcome>,
   ): Promise<unknown> | undefined {
     const control = new AbortController();
+    const { signal } = control;
     this.#running.set(request, control);
     let undo: (() => void) | undefined;
     const call: Call = {
       client: this,
-      signal: control.signal,
-      taken: (goBack) => undo = goBack,
+      signal,
+      taken: (goBack) => undo = once(goBack),
     };
-    const answer = (outcome: Outcome) => this.#answer(request, outcome, undo);
     const fail = (error: unknown) => {
       undo?.();
       this.#fail(request, error);
+    };
+    const answer = (outcome: Outcome) => {
+      // It was taken just before nobody waited for it any more, which is heard of
+      // only now. The client has said all that it has to say about it.
+      if (undo && (signal.aborted || this.#isGone)) fail(signal.reason);
+      else this.#answer(request, outcome, undo);
     };
     try {
       const { value, loading } = this.#wire.readBody(body, this.#peer);
@@ -257,7 +263,6 @@ export class ServedClient implements Caller {
     this.#running.delete(request);
     const { referent, value } = outcome;
     if (this.#isGone) {
-      undo?.();
       if (referent) this.#core.objects.release(referent);
       return;
     }
@@ -381,16 +386,43 @@ export class ServedClient implements Caller {
       control.abort(new EofError("Cannot go on as the client has ended"));
     }
     this.#running.clear();
-    for (const undo of this.#untaken.values()) undo();
+    // The newest first, so that each finds things as it left them.
+    for (const undo of [...this.#untaken.values()].reverse()) undo();
     this.#untaken.clear();
-    for (const listener of [...this.#listeners]) listener(hasCrashed);
+    for (const listener of [...this.#listeners]) {
+      attempt(() => listener(hasCrashed));
+    }
     this.#listeners.clear();
     this.#core.holds.senderGone(this);
     for (const [referent, count] of this.#leases) {
-      for (let i = 0; i < count; i++) this.#core.objects.release(referent);
+      for (let i = 0; i < count; i++) {
+        attempt(() => this.#core.objects.release(referent));
+      }
     }
     this.#leases.clear();
     this.#onRead?.();
     this.#connection.close();
+  }
+}
+
+/** What gives something back: once, though the client may be gone as well. */
+function once(goBack: () => unknown): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    attempt(goBack);
+  };
+}
+
+/** A fault in one thing must not keep the others from being given back. */
+function attempt(giveBack: () => unknown): void {
+  const onFault = (error: unknown) =>
+    log.error(() => `cannot give back what a client had: ${error}`);
+  try {
+    const done = giveBack();
+    if (done instanceof Promise) done.catch(onFault);
+  } catch (error) {
+    onFault(error);
   }
 }

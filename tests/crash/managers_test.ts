@@ -467,6 +467,69 @@ managed(
   },
 );
 
+managed(
+  "the items that were under way to a killed client go back in their order",
+  async (m) => {
+    const queue = await m.Queue<number>();
+    const client = await RawClient.to(m);
+    for (const item of [1, 2, 3, 4]) await queue.put(item);
+    for (const item of [1, 2, 3]) {
+      assertEquals(await client.begin(queue, "get", {}), item);
+    }
+    await client.die();
+    assertEquals(await queue.getValue(), [1, 2, 3, 4]);
+  },
+);
+
+managed(
+  "those who wait get the items of a killed client in their order",
+  async (m) => {
+    const queue = await m.Queue<number>();
+    const client = await RawClient.to(m);
+    for (const item of [1, 2, 3]) await queue.put(item);
+    for (const _ of [1, 2, 3]) await client.begin(queue, "get", {});
+    const getting = [queue.get(), queue.get()];
+    assertEquals(await queue.qsize(), 0); // behind them, so they wait
+    await client.die();
+    assertEquals(await Promise.all(getting), [1, 2]);
+    assertEquals(await queue.getValue(), [3]);
+  },
+);
+
+managed(
+  "items that were not wanted any more go back in their order",
+  async (m) => {
+    const queue = await m.Queue<number>();
+    using client = await RawClient.to(m);
+    for (const item of [1, 2, 3, 4]) await queue.put(item);
+    const requests: number[] = [];
+    for (const _ of [1, 2, 3]) {
+      requests.push(client.call(queue, "get", {}));
+      await client.read(say.TAKEN);
+    }
+    for (const request of requests) client.cancel(request);
+    client.call(queue, "qsize");
+    assertEquals(valueOf(await client.read(say.RESULT)), 4);
+    assertEquals(await queue.getValue(), [1, 2, 3, 4]);
+  },
+);
+
+managed(
+  "an item that comes together with the end of the wait for it goes back at once",
+  async (m) => {
+    const queue = await m.Queue<string>();
+    using client = await RawClient.to(m);
+    const getting = client.call(queue, "get", {});
+    // The last two go in one write, behind the first, and are read in one go.
+    client.call(queue, "empty");
+    client.call(queue, "put", "x", {});
+    client.cancel(getting);
+    assertEquals(valueOf(await client.read(say.RESULT)), true);
+    // The client says nothing more, and yet it is there for others.
+    await promptly(async () => assertEquals(await queue.get(), "x"));
+  },
+);
+
 for (const what of ["Lock", "RLock", "Semaphore"] as const) {
   managed(
     `the news that a ${what} was abandoned is kept for somebody who hears it`,
