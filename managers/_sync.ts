@@ -342,6 +342,8 @@ export class ManagedCondition extends ManagedObject {
         "Cannot wait for a condition without its lock: cannot wait on un-acquired lock",
       );
     }
+    // Whoever is refused has not let go of the lock.
+    checkedTimeout(patience.timeout);
     const sleeper = { isNotified: false };
     this.#sleepers.add(sleeper);
     const depth = this.#lock.suspend(client);
@@ -452,10 +454,13 @@ export class ManagedBarrier extends ManagedObject {
     }
     this.#parties = parties;
     this.#action = action ?? undefined;
+    checkedTimeout(timeout);
     this.#timeout = timeout;
   }
 
   async wait(call: Call, { timeout }: Patience): Promise<number> {
+    // Before anything else: whoever is refused has not come.
+    const ms = checkedTimeout(timeout ?? this.#timeout);
     // One that comes while the action runs waits for the next round.
     const isOver = () => this.#round.state !== "acting" || undefined;
     await this.#line.wait(call, {}, isOver);
@@ -466,7 +471,6 @@ export class ManagedBarrier extends ManagedObject {
       await this.#open(round);
       return index;
     }
-    const ms = checkedTimeout(timeout ?? this.#timeout);
     const settled = () =>
       round.state === "open" || round.state === "broken" || undefined;
     try {

@@ -182,6 +182,31 @@ managed(
 );
 
 managed(
+  "MGR-13 a barrier does not count whom it refuses for his time-out",
+  async (m) => {
+    const barrier = await m.Barrier(2);
+    await assertRejects(() => barrier.wait({ timeout: NaN }), RangeError);
+    assertEquals(await barrier.nWaiting(), 0);
+    await assertRejects(() => m.Barrier(2, { timeout: NaN }), RangeError);
+  },
+);
+
+managed(
+  "MGR-12 Condition.wait() keeps the lock if it is refused for its time-out",
+  async (m) => {
+    const lock = await m.Lock();
+    const condition = await m.Condition(lock);
+    await condition.acquire();
+    const waiting = lock.acquire();
+    const refused = condition.wait({ timeout: NaN });
+    await assertRejects(() => refused, RangeError);
+    await condition.notify();
+    await condition.release();
+    assert(await waiting);
+  },
+);
+
+managed(
   "MGR-14 a pool in the server is used and terminated in a child",
   async (m, ctx) => {
     const pool = await m.Pool(2);
