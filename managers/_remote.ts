@@ -5,7 +5,7 @@
  * ```
  *   connecting ──welcome──> open ──end of file, error──> lost
  *        └──────refused─────────────────────────────────────^
- *   open ──last user gone──> closed
+ *   open ──last user gone, and nothing acquired──> closed
  * ```
  *
  * **Why nothing hangs.** A request is pending only while somebody reads the
@@ -20,9 +20,19 @@
  *
  * @module
  */
-import { EncodingError, EofError, ProcessError } from "../errors.ts";
+import {
+  EncodingError,
+  EofError,
+  ProcessError,
+  TimeoutError,
+} from "../errors.ts";
 import { log } from "../_log.ts";
-import { arenaFor, checkSignal } from "../memory/mod.ts";
+import {
+  arenaFor,
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "../memory/mod.ts";
 import { undoIfNotSent } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { current } from "../contexts/current.ts";
@@ -50,6 +60,14 @@ import { wireNamed } from "./_wires.ts";
 
 /** How long connecting may take: as long as a handshake. */
 const CONNECT_MS = 20_000;
+/**
+ * How long taking leave may take of a server that does not listen: to connect, if
+ * it is only to say what has arrived, and to send what lies before the goodbye.
+ */
+const LEAVE_MS = 2000;
+/** How much longer than its time-out a call waits for a server that is busy. */
+const SILENCE_MS = 5000;
+const SILENCE_STEPS = 10;
 /** Between two looks at those to whom proxies are under way. */
 const LOOK_MS = 1000;
 /** Sessions end after all else: a callback at exit may still use a proxy. */
@@ -79,6 +97,8 @@ interface Pending {
   readonly what: string;
   /** The class of the proxy it may give. */
   readonly proxyClass: ProxyClass | undefined;
+  /** Whether it is to acquire something. */
+  readonly acquires: boolean;
   resolve(value: unknown): void;
   reject(error: unknown): void;
   /** Nobody waits any more. */
@@ -102,6 +122,12 @@ type Travelling = readonly [
   description: Description,
 ];
 
+/** How to make a request. */
+interface RequestOptions extends CallOptions {
+  /** Whether it is to acquire something. */
+  readonly acquires?: boolean;
+}
+
 const sessions = new Set<RemoteSession>();
 
 /** Tells this process's tickets from those of others. */
@@ -124,7 +150,12 @@ export class RemoteSession implements Session {
   #server: string | undefined;
   #serverName = "the manager's server";
   #failure: Error | undefined;
+  /** Proxies, requests and others that need it. */
   #users = 0;
+  /** Whether something has been acquired, and may still be held. */
+  #mayHold = false;
+  /** Aborted to give connecting up. */
+  readonly #leaving = new AbortController();
   #requests = 0;
   /** Pending requests nobody waits for any more. */
   #abandoned = 0;
@@ -175,9 +206,14 @@ export class RemoteSession implements Session {
     this.#users++;
   }
 
-  /** Says that somebody who needed it does not any more. */
+  /**
+   * Says that somebody who needed it does not any more.
+   *
+   * Once something has been acquired it stays: to end it would tell the server that
+   * this client has ended, and that in good order, whatever becomes of it.
+   */
   letGo(): void {
-    if (--this.#users === 0) void this.end();
+    if (--this.#users === 0 && !this.#mayHold) void this.end();
   }
 
   // ---- requests -------------------------------------------------------------
@@ -191,7 +227,10 @@ export class RemoteSession implements Session {
   ): Promise<unknown> {
     const what =
       `Cannot call '${method}' of an object of type '${origin.typeid}'`;
-    return this.request(say.CALL, [origin.id, method], args, what, options);
+    return this.request(say.CALL, [origin.id, method], args, what, {
+      ...options,
+      acquires: method === "acquire",
+    });
   }
 
   /**
@@ -232,8 +271,10 @@ export class RemoteSession implements Session {
     head: readonly unknown[],
     args: readonly unknown[],
     what: string,
-    { signal, root = "args", proxyClass, settlesLate }: CallOptions = {},
+    options: RequestOptions = {},
   ): Promise<unknown> {
+    const { signal, root = "args", proxyClass } = options;
+    const timeout = checkedTimeout(options.timeout);
     checkSignal(signal);
     if (this.#failure) throw this.#lost(what);
     const body = this.#wire.body(args, root, this.#peer);
@@ -242,6 +283,7 @@ export class RemoteSession implements Session {
     const pending: Pending = {
       what,
       proxyClass,
+      acquires: options.acquires ?? false,
       resolve,
       reject,
       isAbandoned: false,
@@ -249,26 +291,42 @@ export class RemoteSession implements Session {
     this.#pending.set(request, pending);
     this.#send(this.#wire.pack(kind, request, head, body));
     void this.#read();
-    if (!signal) return await promise;
-    const onAbort = () => {
-      // It has been answered already, and that is about to be heard of.
-      if (this.#pending.get(request) !== pending) return;
-      this.#post(say.CANCEL, [], request);
-      if (settlesLate) return;
-      pending.isAbandoned = true;
-      this.#abandoned++;
-      reject(signal.reason);
-      // The answer is read when somebody waits again.
-      if (!this.#isWaitedFor()) this.#stopReading?.abort();
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
+    // The answer may come after the last proxy has gone.
+    this.retain();
+    const onAbort = () =>
+      this.#cancel(request, pending, signal!.reason, options.settlesLate);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const forget = onSilence(
+      timeout,
+      () => this.#cancel(request, pending, silent(what, timeout)),
+    );
     try {
       return await promise;
     } catch (error) {
-      throw signal.aborted ? signal.reason : error;
+      throw signal?.aborted ? signal.reason : error;
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onAbort);
+      forget();
+      this.letGo();
     }
+  }
+
+  /** Nobody waits for an answer any more. */
+  #cancel(
+    request: number,
+    pending: Pending,
+    reason: unknown,
+    settlesLate = false,
+  ): void {
+    // It has been answered already, and that is about to be heard of.
+    if (this.#pending.get(request) !== pending || pending.isAbandoned) return;
+    this.#post(say.CANCEL, [], request);
+    if (settlesLate) return;
+    pending.isAbandoned = true;
+    this.#abandoned++;
+    pending.reject(reason);
+    // The answer is read when somebody waits again.
+    if (!this.#isWaitedFor()) this.#stopReading?.abort();
   }
 
   /** See {@linkcode Session.release}. */
@@ -384,7 +442,12 @@ export class RemoteSession implements Session {
   async #open(): Promise<void> {
     const { address, key, digest, timeout = CONNECT_MS, signal } =
       this.#destination;
-    const limits = { timeout, signal };
+    const limits = {
+      timeout,
+      signal: signal
+        ? AbortSignal.any([signal, this.#leaving.signal])
+        : this.#leaving.signal,
+    };
     try {
       const connection = await Client(address, {
         authkey: key,
@@ -480,7 +543,7 @@ export class RemoteSession implements Session {
     }
     try {
       const message = { kind, request, head, body };
-      pending.resolve(this.#outcome(message, pending.proxyClass));
+      pending.resolve(this.#outcome(message, pending));
     } catch (error) {
       pending.reject(error);
     }
@@ -488,7 +551,7 @@ export class RemoteSession implements Session {
 
   #outcome(
     { kind, request, head, body }: Message,
-    proxyClass: ProxyClass | undefined,
+    { proxyClass, acquires }: Pending,
   ): unknown {
     switch (kind) {
       case say.OBJECT:
@@ -496,8 +559,8 @@ export class RemoteSession implements Session {
       case say.THROWN:
         throw unpacked(body, this.#wire, this.#peer, this.#serverName);
       case say.TAKEN: {
-        const { value } = this.#wire.readBody(body, this.#peer);
-        this.#post(say.ACCEPT, [], request);
+        const value = this.#taken(request, body);
+        this.#mayHold ||= acquires;
         return value;
       }
       case say.RESULT:
@@ -506,6 +569,18 @@ export class RemoteSession implements Session {
         throw new ProcessError(
           `Cannot read an answer of ${this.#serverName} as it is of an unknown kind: ${kind}`,
         );
+    }
+  }
+
+  /** Accepts what was taken, or lets others try who can read it. */
+  #taken(request: number, body: unknown): unknown {
+    try {
+      const { value } = this.#wire.readBody(body, this.#peer);
+      this.#post(say.ACCEPT, [], request);
+      return value;
+    } catch (error) {
+      this.#post(say.RETURN, [], request);
+      throw error;
     }
   }
 
@@ -538,9 +613,21 @@ export class RemoteSession implements Session {
       const goodbye = this.#wire.pack(say.GOODBYE, 0, []);
       const sent = this.#connection!.sendBytes(goodbye).catch(() => {});
       this.#lose(new EofError(reason), false);
-      await sent;
+      await atMost(LEAVE_MS, sent);
     }
     this.#connection?.close();
+  }
+
+  /** The same at exit, where a server that does not listen keeps nobody waiting. */
+  async leave(): Promise<void> {
+    // It would only be told what has arrived here, and is let go now.
+    const isIdle = !this.#isWaitedFor() && this.#held.size === 0;
+    const giveUp = () => this.#leaving.abort(new EofError("it is not there"));
+    const timer = this.#waiting && isIdle
+      ? setTimeout(giveUp, LEAVE_MS)
+      : undefined;
+    await this.end();
+    clearTimeout(timer);
   }
 
   #lose(failure: Error, closes = true): void {
@@ -623,8 +710,40 @@ let isEndingAtExit = false;
 function endAtExit(): void {
   if (isEndingAtExit) return;
   isEndingAtExit = true;
-  const end = () => Promise.all([...sessions].map((each) => each.end()));
+  const end = () => Promise.all([...sessions].map((each) => each.leave()));
   atExit(end, EXIT_PRIORITY);
+}
+
+/** Waits for something, but not for ever. */
+async function atMost(ms: number, done: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([done, promise]);
+  clearTimeout(timer);
+}
+
+/**
+ * The server sees to time-outs; one that does nothing any more cannot. The time is
+ * taken in steps, so that it hardly counts when this process itself was busy: the
+ * answer may lie there then, and is read between two steps.
+ *
+ * @returns Takes it back.
+ */
+function onSilence(timeout: number, giveUp: () => void): () => void {
+  if (timeout > LONGEST_TIMER_MS) return () => {};
+  let steps = SILENCE_STEPS;
+  const step = () => {
+    if (steps-- === 0) giveUp();
+    else timer = setTimeout(step, SILENCE_MS / SILENCE_STEPS);
+  };
+  let timer = setTimeout(step, Math.max(timeout, 0));
+  return () => clearTimeout(timer);
+}
+
+function silent(what: string, timeout: number): TimeoutError {
+  return new TimeoutError(
+    `${what} in ${timeout} ms as the manager's server has not answered for ${SILENCE_MS} ms more: it is busy with something that does not end`,
+  );
 }
 
 function textOf(address: Address): string {

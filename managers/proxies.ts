@@ -15,6 +15,7 @@ import { identifies } from "../primitives/lock_identity.ts";
 import "./containers.ts";
 import { IteratorProxy } from "./iterator.ts";
 import { BaseProxy, knowProxyClass, originOf } from "./proxy.ts";
+import type { CallOptions } from "./proxy.ts";
 import "./_remote.ts";
 
 /** The part of a wait that the server sees to. */
@@ -29,6 +30,11 @@ function patience(
     ...timeout === undefined || timeout === Infinity ? {} : { timeout },
     ...block === undefined ? {} : { block },
   };
+}
+
+/** The part that is seen to here: also of the time-out, if the server cannot. */
+function limits({ timeout, signal }: WaitOptions): CallOptions {
+  return { timeout, signal };
 }
 
 // ---- queues -------------------------------------------------------------------
@@ -71,8 +77,7 @@ export class QueueProxy<T = unknown> extends BaseProxy {
    * @throws {QueueFullError} If there is none in time.
    */
   async put(item: T, options: QueueWaitOptions = {}): Promise<void> {
-    const { signal } = options;
-    await this.invoke("put", [item, patience(options)], { signal });
+    await this.invoke("put", [item, patience(options)], limits(options));
   }
 
   /**
@@ -82,8 +87,7 @@ export class QueueProxy<T = unknown> extends BaseProxy {
    * @throws {QueueEmptyError} If there is none in time.
    */
   async get(options: QueueWaitOptions = {}): Promise<T> {
-    const { signal } = options;
-    return await this.invoke("get", [patience(options)], { signal });
+    return await this.invoke("get", [patience(options)], limits(options));
   }
 
   /**
@@ -154,8 +158,7 @@ export class JoinableQueueProxy<T = unknown> extends QueueProxy<T> {
    * @returns Whether it is.
    */
   async join(options: WaitOptions = {}): Promise<boolean> {
-    const { signal } = options;
-    return await this.invoke("join", [patience(options)], { signal });
+    return await this.invoke("join", [patience(options)], limits(options));
   }
 }
 
@@ -223,11 +226,10 @@ export class AcquirerProxy extends BaseProxy {
    * @returns What gives it back when disposed; `null` if it was not acquired.
    */
   async acquire(options: AcquireOptions = {}): Promise<ProxyGuard | null> {
-    const { signal } = options;
     const acquired = await this.invoke<{ abandoned: boolean } | null>(
       "acquire",
       [patience(options)],
-      { signal },
+      limits(options),
     );
     return acquired && new Held(acquired.abandoned, () => this.release());
   }
@@ -454,8 +456,7 @@ export class EventProxy extends BaseProxy {
    * @returns Whether it is.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
-    const { signal } = options;
-    return await this.invoke("wait", [patience(options)], { signal });
+    return await this.invoke("wait", [patience(options)], limits(options));
   }
 }
 
@@ -496,6 +497,7 @@ export class BarrierProxy extends BaseProxy {
    */
   async wait(options: WaitOptions = {}): Promise<number> {
     const { signal } = options;
+    // Whoever comes last waits for the action, however long that takes.
     return await this.invoke("wait", [patience(options)], { signal });
   }
 
@@ -770,8 +772,7 @@ export class AsyncResultProxy<T = unknown> extends BaseProxy {
    * @throws {TimeoutError} If it is not there in time.
    */
   async get(options: WaitOptions = {}): Promise<T> {
-    const { signal } = options;
-    return await this.invoke("get", [patience(options)], { signal });
+    return await this.invoke("get", [patience(options)], limits(options));
   }
 
   /**
@@ -781,8 +782,7 @@ export class AsyncResultProxy<T = unknown> extends BaseProxy {
    * @returns Whether it is.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
-    const { signal } = options;
-    return await this.invoke("wait", [patience(options)], { signal });
+    return await this.invoke("wait", [patience(options)], limits(options));
   }
 
   /** Whether it is there. */

@@ -34,6 +34,11 @@ export type ProxyClass<P extends BaseProxy = BaseProxy> = {
 export interface CallOptions {
   /** Aborting it gives the call up; what it would have taken is not taken. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * How long the object is to wait, if that is all the call takes. Should the server
+   * not answer for long after that, the call is given up as well.
+   */
+  readonly timeout?: number | undefined;
   /** Whether the aborted call settles only when the server is done with it. */
   readonly settlesLate?: boolean;
   /** What the arguments are called in an error. */
@@ -102,6 +107,8 @@ export function setArrivals(arrive: (data: unknown) => object): void {
  *   and pipes, and into other managed objects. The object stays until the proxy has
  *   arrived, also if the sender has disposed its own.
  * - **Order:** calls made through one process take effect in their order.
+ * - **Time-outs** are kept by the server. If that is busy for 5 s beyond one, with a
+ *   function that does not end, the call rejects with a `TimeoutError`.
  * - **Death:** once the server is gone every call rejects with an `EofError`.
  * - **Differs from Python:** nothing here looks like the object itself: it is
  *   `await dict.get("x")`, not `dict["x"]`.

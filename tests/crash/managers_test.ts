@@ -6,6 +6,7 @@ import {
   EofError,
   ProcessError,
   SyncManager,
+  TimeoutError,
 } from "../../mod.ts";
 import type {
   Context,
@@ -19,19 +20,27 @@ import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
+import { burnForEver, keepGate } from "../fixtures/manager_busy.ts";
+import { know, Mark } from "../fixtures/manager_classes.ts";
 import {
   acquire,
   callAndStay,
   crashAtStart,
+  failToRead,
   getAndStay,
+  getWithoutProxy,
+  giveUpPutting,
   hangAtStart,
   holdAndCrash,
   holdAndExit,
   holdAndStay,
   holdAndThrow,
+  holdWithoutProxy,
   myManagerOf,
+  neverBegin,
   notifySelfAndStay,
   popAndBlock,
+  putTooMuchAndEnd,
   startAndStay,
   tagOnce,
   useLater,
@@ -41,6 +50,9 @@ import {
 import type { MyManager, Workshop } from "../fixtures/managers.ts";
 import { inChild, LEARN_MS, managed, timeOf } from "../managers/_managed.ts";
 import { RawClient, valueOf } from "../managers/_raw_client.ts";
+
+/** So long a client tries to connect to a server that does not answer. */
+const CONNECT_MS = 20_000;
 
 /** Ends a child by force, and waits until the system knows. */
 async function kill(process: Process): Promise<void> {
@@ -62,6 +74,15 @@ async function started<A extends unknown[]>(
   process.start();
   await here.reaches(1, "the child is where it is to be");
   return process as unknown as Process;
+}
+
+/** Waits until the server says something of its objects. */
+async function reaches(manager: SyncManager, text: string): Promise<void> {
+  let info = "";
+  await until(() => {
+    manager.debugInfo().then((now) => info = now, () => {});
+    return info.includes(text);
+  }, () => `${text}: ${info}`);
 }
 
 /** What the survivor does has to be done in time. */
@@ -588,5 +609,89 @@ managed(
     assert(await waiting);
     await condition.release();
     assertEquals((await condition.acquire())?.abandoned, true);
+  },
+);
+
+managed(
+  "a client that disposes its only proxy while a call waits gets the answer",
+  async (m, ctx) => {
+    const queue = await m.Queue<string>();
+    const process = await started(ctx, getWithoutProxy, queue);
+    await reaches(m, "leases=1");
+    await queue.put("item");
+    await process.join();
+    assertEquals(process.exitCode, 0);
+  },
+);
+
+for (const what of ["Lock", "RLock"] as const) {
+  managed(
+    `a client that disposes its only proxy of a ${what} still holds it`,
+    async (m, ctx) => {
+      const lock = await m[what]();
+      const process = await started(ctx, holdWithoutProxy, lock);
+      await reaches(m, "leases=1");
+      assertEquals(await lock.acquire({ block: false }), null);
+      await kill(process);
+      await promptly(async () => {
+        const guard = await lock.acquire({ timeout: LEARN_MS });
+        assertEquals(guard?.abandoned, true);
+      });
+    },
+  );
+}
+
+contract(
+  "an item that one client cannot read goes to one that can",
+  async (ctx) => {
+    await using manager = new ctx.SyncManager();
+    await manager.start(know);
+    const queue = await manager.Queue<Mark>();
+    await queue.put(new Mark(3));
+    const process = await started(ctx, failToRead, queue);
+    await promptly(async () => assertEquals((await queue.get()).n, 3));
+    await kill(process);
+  },
+);
+
+contract(
+  "a server that computes for ever keeps nobody who has a time-out, or ends",
+  async (ctx) => {
+    const manager = new ctx.SyncManager();
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    await manager.start(keepGate, [here]);
+    const dict = await manager.dict({ a: 1 });
+    const queue = await manager.Queue();
+    const other = new ctx.SyncManager({ address: manager.address });
+    await other.connect();
+    const otherQueue = await other.Queue();
+    const sender = new ctx.Process({
+      target: putTooMuchAndEnd,
+      args: [queue, here, go],
+    });
+    sender.start();
+    await here.reaches(1, "the child has used its proxy");
+    const burning = dict.update("a", burnForEver).catch((error) => error);
+    await here.reaches(2, "the server does nothing else");
+    go.set();
+    const idler = new ctx.Process({ target: neverBegin, args: [queue] });
+    idler.start();
+    const ms = await timeOf(() =>
+      Promise.all([
+        assertRejects(
+          () => queue.get({ timeout: 1 }),
+          TimeoutError,
+          "has not answered",
+        ),
+        giveUpPutting(otherQueue).then(() => other.shutdown()),
+        sender.join(),
+        idler.join(),
+      ])
+    );
+    assert(ms < CONNECT_MS, `it took ${ms} ms`);
+    assertEquals([sender.exitCode, idler.exitCode], [0, 0]);
+    await manager.shutdown();
+    assert(await burning instanceof EofError);
   },
 );
