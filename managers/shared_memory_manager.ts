@@ -1,9 +1,9 @@
 /**
  * {@linkcode SharedMemoryManager}: shared memory that goes away with its manager.
  *
- * The memory is made here, and its name told to the server and kept here too. The
- * manager that started the server takes away what it has made itself, whatever has
- * become of the server; and the server what others have made.
+ * The memory is made here, and its name told to the server. The manager that started
+ * the server keeps it as well, and takes away what it has made itself, whatever has
+ * become of the server; and the server what others have made, who may end long before.
  *
  * Runs in the client.
  *
@@ -21,7 +21,7 @@ import { unlink } from "./_places.ts";
 
 /**
  * A manager of shared memory: what is made through it is unlinked when it is shut
- * down, by whoever it was made.
+ * down, by whoever it was made; what another program has made ends with that, too.
  *
  * @example Not started
  * ```ts
@@ -98,8 +98,10 @@ export class SharedMemoryManager extends BaseManager {
   }
 
   async #track(name: string, close: () => void): Promise<void> {
-    this.#names.add(name);
-    this.#forgetExit ??= atExit(() => this.beforeEnd(), 0);
+    if (this.process) {
+      this.#names.add(name);
+      this.#forgetExit ??= atExit(() => this.beforeEnd(), 0);
+    }
     try {
       await this.ask("track", name, this.#kind);
     } catch (error) {

@@ -5,7 +5,9 @@ import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { isRunning } from "../_support/proc.ts";
 import { CONFIG, runProgram } from "../_support/program.ts";
-import { LEARN_MS, timeOf } from "./_managed.ts";
+import { Mailbox } from "../_support/meeting.ts";
+import { makeMemory } from "../fixtures/managers.ts";
+import { inChild, LEARN_MS, timeOf } from "./_managed.ts";
 
 const FRONT_DOOR = import.meta.resolve("../../mod.ts");
 
@@ -79,6 +81,29 @@ contract(
     new ctx.SharedMemory({ name: memory.name }).close();
     await manager.shutdown();
     assertGone([memory.name], ctx);
+  },
+);
+
+contract(
+  "SHM-09 what a child has made through it outlives the child",
+  async (ctx) => {
+    const manager = new ctx.SharedMemoryManager();
+    await manager.start();
+    const names = Mailbox.in<string>(ctx);
+    await inChild(
+      ctx,
+      makeMemory,
+      ctx.getStartMethod(),
+      manager.address!,
+      names,
+    );
+    const name = await names.take("the name of the memory");
+    {
+      using memory = new ctx.SharedMemory({ name });
+      assertEquals(memory.buf![0], 7);
+    }
+    await manager.shutdown();
+    assertGone([name], ctx);
   },
 );
 
