@@ -7,6 +7,9 @@
  *      └────getServer()─> initial: serving is the caller's affair
  * ```
  *
+ * A `shutdown()` that comes while it starts or connects waits for what that leads to,
+ * and ends it.
+ *
  * Runs in the client.
  *
  * @module
@@ -18,7 +21,11 @@ import { current } from "../contexts/current.ts";
 import { refer } from "../contexts/functions.ts";
 import { preloadRoom } from "../contexts/preload.ts";
 import { INTERNAL, Process } from "../contexts/process.ts";
-import { checkedTimeout, checkSignal } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkSignal,
+  LONGEST_TIMER_MS,
+} from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import type { Address, AuthKeyLike, Digest } from "../network/mod.ts";
 import { bindTo, kindOf, travelsAs } from "../primitives/block.ts";
@@ -153,10 +160,12 @@ export class BaseManager {
   readonly #authkey: AuthKey;
   readonly #shutdownTimeout: number;
   #state: State = "initial";
-  #isStarting = false;
+  /** While it is being started, or connected. */
+  #beginning: Promise<void> | undefined;
   #address: Address | undefined;
   #process: Process | undefined;
   #session: RemoteSession | undefined;
+  #reopening: Promise<RemoteSession> | undefined;
   #shuttingDown: Promise<void> | undefined;
 
   /**
@@ -231,12 +240,7 @@ export class BaseManager {
         }`,
       );
     }
-    this.#isStarting = true;
-    try {
-      await this.#start(initializer, initArgs ?? []);
-    } finally {
-      this.#isStarting = false;
-    }
+    await this.#begin(this.#start(initializer, initArgs ?? []));
   }
 
   /**
@@ -258,13 +262,7 @@ export class BaseManager {
         "Cannot connect as the manager has no address: give it one",
       );
     }
-    this.#isStarting = true;
-    try {
-      await this.#open(address, { timeout, signal });
-      this.#state = "connected";
-    } finally {
-      this.#isStarting = false;
-    }
+    await this.#begin(this.#connect(address, { timeout, signal }));
   }
 
   /**
@@ -315,8 +313,11 @@ export class BaseManager {
   /**
    * Ends the server: asks it to, waits, and uses force if need be. After `connect()`
    * it only ends the connection. Twice is fine, and so it is if the server has ended.
+   * While it starts, that is waited for first; if it takes longer than
+   * `shutdownTimeout`, `start()` is made to reject.
    */
   async shutdown(): Promise<void> {
+    if (this.#beginning) await this.#interrupt(this.#beginning);
     if (this.#state === "initial") return;
     await (this.#shuttingDown ??= this.#shutDown());
   }
@@ -381,7 +382,7 @@ export class BaseManager {
     if (this.#session) {
       // A message that is too long costs the connection, not the server.
       const isCutOff = this.#session.isLost && this.#process?.isAlive();
-      return isCutOff ? await this.#open(this.#address!, {}) : this.#session;
+      return isCutOff ? await this.#reopen() : this.#session;
     }
     throw new ProcessError(
       this.#state === "shut down"
@@ -399,7 +400,36 @@ export class BaseManager {
       case "shut down":
         throw new ProcessError("Manager has shut down");
     }
-    if (this.#isStarting) throw new ProcessError("Already started server");
+    if (this.#beginning) throw new ProcessError("Already started server");
+  }
+
+  async #begin(beginning: Promise<void>): Promise<void> {
+    this.#beginning = beginning;
+    try {
+      await beginning;
+    } finally {
+      this.#beginning = undefined;
+    }
+  }
+
+  /** Waits for a beginning, but not much longer than for an end. */
+  async #interrupt(beginning: Promise<void>): Promise<void> {
+    const end = () => {
+      // There is none yet; or it is connecting, which has a limit of its own.
+      if (!this.#process) return;
+      clearInterval(timer);
+      void ended(this.#process, this.#shutdownTimeout);
+    };
+    const ms = Math.min(this.#shutdownTimeout, LONGEST_TIMER_MS);
+    const timer = setInterval(end, ms);
+    // Whoever has begun it is told.
+    await beginning.catch(() => {});
+    clearInterval(timer);
+  }
+
+  async #connect(address: Address, options: WaitOptions): Promise<void> {
+    await this.#open(address, options);
+    this.#state = "connected";
   }
 
   async #start(
@@ -481,7 +511,20 @@ export class BaseManager {
   }
 
   async #open(address: Address, options: WaitOptions): Promise<RemoteSession> {
-    return this.#session = await this.#reach(address, options);
+    const session = await this.#reach(address, options);
+    if (this.#state === "shut down") {
+      // Too late: nobody would end it any more.
+      await session.end("its manager has shut down");
+      throw new ProcessError("Manager has shut down");
+    }
+    return this.#session = session;
+  }
+
+  /** A new connection in place of one that was cut off, the same for all. */
+  async #reopen(): Promise<RemoteSession> {
+    this.#reopening ??= this.#open(this.#address!, {})
+      .finally(() => this.#reopening = undefined);
+    return await this.#reopening;
   }
 
   async #reach(
@@ -631,7 +674,14 @@ function sent(type: Registration): SentType {
 function authkeyOf(authkey: AuthKeyLike | undefined): AuthKey {
   if (authkey === undefined) return new AuthKey(current.authkey);
   if (authkey instanceof AuthKey) return authkey;
-  return new AuthKey(
-    authkey instanceof Uint8Array ? authkey : authkey.reveal(),
-  );
+  if (authkey instanceof Uint8Array) return new AuthKey(authkey);
+  // Not shown, as it may be the key all the same.
+  if (typeof authkey?.reveal !== "function") {
+    throw new TypeError(
+      `Cannot make a manager as 'authkey' must be a Uint8Array or an AuthKey, not ${
+        authkey === null ? "null" : typeof authkey
+      }: for a text, give new TextEncoder().encode(text)`,
+    );
+  }
+  return new AuthKey(authkey.reveal());
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   AuthenticationError,
   Client,
@@ -8,11 +8,14 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { contract, once } from "../_support/contract.ts";
+import { SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
 import { getContext, SyncManager } from "../../mod.ts";
+import { openFiles } from "../network/_peers.ts";
 import { busyManagerOf } from "../fixtures/manager_busy.ts";
 import {
   fill,
+  hangAtStart,
   putRemotely,
   TheQueue,
   type TheQueueManager,
@@ -152,6 +155,72 @@ contract(
     assert(ms < LEARN_MS, `it took ${ms} ms`);
   },
 );
+
+contract(
+  "MGR-X2 shutdown() while it starts ends what that leads to",
+  async (ctx) => {
+    const manager = new ctx.SyncManager();
+    const starting = manager.start();
+    await manager.shutdown();
+    await starting;
+    assert(String(manager).endsWith("shut down>"), String(manager));
+    assertEquals(manager.process!.isAlive(), false);
+    await assertRejects(() => manager.dict(), ProcessError, "has shut down");
+  },
+);
+
+contract(
+  "MGR-X2 shutdown() ends a server that hangs as it starts",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const manager = new ctx.SyncManager({ shutdownTimeout: 10 });
+    const starting = manager.start(hangAtStart, [here]).catch((error) => error);
+    await here.reaches(1, "the initializer runs");
+    await manager.shutdown();
+    const error = await starting;
+    assert(error instanceof ProcessError, String(error));
+    assert(error.message.includes("before it listened"), error.message);
+  },
+);
+
+contract(
+  "MGR-X3 shutdown() while it connects ends the connection",
+  async (ctx) => {
+    await using manager = await ctx.Manager({ authkey: KEY });
+    const { address } = manager;
+    const client = new ctx.SyncManager({ address, authkey: KEY });
+    const connecting = client.connect();
+    await client.shutdown();
+    await connecting;
+    await assertRejects(() => client.dict(), ProcessError, "has shut down");
+    assert(manager.process!.isAlive());
+  },
+);
+
+contract(
+  "MGR-X2 calls that follow a message which was too long share a connection",
+  async (ctx) => {
+    const manager = await ctx.Manager({ maxMessageBytes: 10_000 });
+    const files = openFiles();
+    const list = await manager.list<unknown>();
+    await assertRejects(() => list.append(new Uint8Array(20_000)), EofError);
+    await Promise.all([manager.list(), manager.list(), manager.list()]);
+    const { length } = (await manager.debugInfo()).match(/leases=/g)!;
+    assertEquals([length, openFiles()], [3, files]);
+    await manager.shutdown();
+  },
+);
+
+once("MGR-X2 a key that is none is refused by its name", () => {
+  for (const authkey of ["secret", 5, {}, null]) {
+    const error = assertThrows(
+      () => new SyncManager({ authkey: authkey as unknown as Uint8Array }),
+      TypeError,
+      "'authkey' must be a Uint8Array",
+    );
+    assert(!error.message.includes("secret"), error.message);
+  }
+});
 
 contract("MGR-X3 connect() says what is wrong", async (ctx) => {
   await using manager = await ctx.Manager({ authkey: KEY });
