@@ -47,7 +47,7 @@ export interface Guarding extends ManagedObject {
 }
 
 /** What locks have in common. */
-abstract class AnyLock extends ManagedObject implements Guarding {
+export abstract class AnyLock extends ManagedObject implements Guarding {
   protected hold: Hold | undefined;
   readonly #line = new Line();
   #isAbandoned = false;

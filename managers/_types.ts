@@ -20,6 +20,7 @@ import type { ManagedObject } from "./_managed.ts";
 import { ManagedPool } from "./_pool_object.ts";
 import { ManagedQueue } from "./_queues.ts";
 import {
+  AnyLock,
   ManagedBarrier,
   ManagedCondition,
   ManagedEvent,
@@ -42,9 +43,7 @@ const all = {
   makeSemaphore: (value = 1) => new ManagedSemaphore(value, false),
   makeBoundedSemaphore: (value = 1) => new ManagedSemaphore(value, true),
   makeCondition: (lock?: unknown) =>
-    new ManagedCondition(
-      lock === undefined ? undefined : objectOf(lock) as Guarding,
-    ),
+    new ManagedCondition(lock === undefined ? undefined : guardingOf(lock)),
   makeEvent: () => new ManagedEvent(),
   makeBarrier: (
     parties: number,
@@ -54,6 +53,15 @@ const all = {
   makePool: (options?: ConstructorParameters<typeof Pool>[0]) =>
     new ManagedPool(kindOf(Pool), options),
 };
+
+/** A condition has to know whose its lock is, which not all can say. */
+function guardingOf(lock: unknown): Guarding {
+  const object = objectOf(lock);
+  if (object instanceof AnyLock) return object;
+  throw new TypeError(
+    `Cannot create a condition as 'lock' must be a Lock or an RLock of this manager: it is ${lock}`,
+  );
+}
 
 /** What makes them, by name. */
 export const makers: Readonly<

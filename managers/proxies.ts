@@ -177,7 +177,8 @@ class Held implements ProxyGuard {
   }
 
   [Symbol.dispose](): void {
-    // If that fails the server is gone, and the lock with it.
+    // If that fails the server is gone, and the lock with it; or just the lock, of
+    // which nobody has a proxy any more.
     this[Symbol.asyncDispose]().catch(() => {});
   }
 
@@ -192,7 +193,8 @@ class Held implements ProxyGuard {
  * A lock in the server.
  *
  * - **Guards:** `using guard = await lock.acquire()` sends the release on its way at
- *   the end of the block; `await using` waits until it is done.
+ *   the end of the block; `await using` waits until it is done. A guard outlives the
+ *   proxy.
  * - **Death:** a client that crashes abandons the lock, and the next to acquire it
  *   is told: `guard.abandoned`. One that ends in good order leaves it held, for
  *   somebody else to release.
@@ -231,7 +233,12 @@ export class AcquirerProxy extends BaseProxy {
       [patience(options)],
       limits(options),
     );
-    return acquired && new Held(acquired.abandoned, () => this.release());
+    // Also once the proxy is disposed: what has been acquired can be given back.
+    const release = async () => {
+      const origin = originOf(this);
+      await origin.session.call(origin, "release", [], {});
+    };
+    return acquired && new Held(acquired.abandoned, release);
   }
 
   /**

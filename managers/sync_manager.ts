@@ -22,7 +22,6 @@ import type {
   ValueProxy,
 } from "./containers.ts";
 import type {
-  AcquirerProxy,
   BarrierProxy,
   ConditionProxy,
   EventProxy,
@@ -196,9 +195,10 @@ export class SyncManager extends BaseManager {
   /**
    * Makes a condition.
    *
-   * @param lock Its lock, of this manager; a new RLock if not given.
+   * @param lock Its lock, a Lock or an RLock of this manager; a new RLock if not given.
+   * @throws {TypeError} If it is something else.
    */
-  async Condition(lock?: AcquirerProxy): Promise<ConditionProxy> {
+  async Condition(lock?: LockProxy): Promise<ConditionProxy> {
     return await this.#make("Condition", lock === undefined ? [] : [lock]);
   }
 
@@ -212,6 +212,7 @@ export class SyncManager extends BaseManager {
    *
    * @param parties How many it takes.
    * @param options What to do when they are there, and how long to wait.
+   * @throws {RangeError} If there are none, or the time-out is `NaN`.
    */
   async Barrier(
     parties: number,

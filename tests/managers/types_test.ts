@@ -5,6 +5,7 @@ import {
   QueueEmptyError,
   QueueFullError,
 } from "../../mod.ts";
+import type { LockProxy } from "../../mod.ts";
 import {
   acquire,
   acquireAndRelease,
@@ -203,6 +204,37 @@ managed(
     await condition.notify();
     await condition.release();
     assert(await waiting);
+  },
+);
+
+managed(
+  "MGR-12 a condition takes locks only, and says so",
+  async (m) => {
+    const others = [await m.Semaphore(1), await m.Condition(), await m.list()];
+    for (const other of others) {
+      const error = await assertRejects(
+        () => m.Condition(other as unknown as LockProxy),
+        TypeError,
+        "'lock' must be a Lock or an RLock",
+      );
+      assert(error.message.includes(other.typeid), error.message);
+    }
+    assert(await (await m.Condition(await m.RLock())).acquire());
+  },
+);
+
+managed(
+  "MGR-08 a guard that is disposed after its proxy gives the lock back",
+  async (m) => {
+    const lock = await m.Lock();
+    const box = await m.list([lock]);
+    {
+      using guard = await lock.acquire();
+      assert(guard);
+      await lock[Symbol.asyncDispose]();
+    }
+    const again = await box.get(0);
+    assertEquals(await again.locked(), false);
   },
 );
 
