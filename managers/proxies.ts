@@ -300,6 +300,12 @@ export class RLockProxy extends LockProxy {}
 /**
  * A semaphore in the server, bounded or not.
  *
+ * - **Releasing** gives back a unit of one's own, or, having none, one of a client
+ *   that has ended, or else anybody's; or adds one that was never taken, if it is
+ *   not bounded.
+ * - **Death:** the units of a client that crashes come back, unless they have been
+ *   given back for it.
+ *
  * @example Two at a time
  * ```ts
  * import { Manager } from "@deno-mp/multiprocessing";
