@@ -261,13 +261,7 @@ export class ManagedSemaphore extends ManagedObject {
         "Cannot release the semaphore as nobody has acquired it: Semaphore released too many times",
       );
     }
-    // One's own, or one that was left behind, or else anybody's, if there is any.
-    if (!this.#takeFrom(client)) {
-      if (this.#left > 0) this.#left--;
-      else {for (const [other] of this.#holders) {
-          if (this.#takeFrom(other)) break;
-        }}
-    }
+    this.#takeFromAny(client);
     this.#free(1);
   }
 
@@ -307,6 +301,14 @@ export class ManagedSemaphore extends ManagedObject {
       this.#holders.delete(client);
     }
     return true;
+  }
+
+  /** Takes its own, or one that was left behind, or else anybody's, if there is any. */
+  #takeFromAny(client: Caller): void {
+    if (this.#takeFrom(client)) return;
+    const [other] = this.#holders.keys();
+    if (this.#left > 0) this.#left--;
+    else if (other) this.#takeFrom(other);
   }
 
   #free(count: number): void {
