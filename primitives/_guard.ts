@@ -19,7 +19,8 @@ export interface AcquireOptions extends WaitOptions {
 
 /**
  * Something that has been acquired. Disposing it gives it back, once: doing so
- * again does nothing.
+ * again does nothing. Leave it to the guard, or call `release()` and drop the
+ * guard: after both, as in Python, what the next one holds is given back.
  */
 export interface Guard extends Disposable {
   /**
