@@ -231,6 +231,9 @@ export class EncodingError extends ProcessError {
  * @example Where it happened
  * ```ts
  * import { Pool, RemoteError } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const fail = (message: string) => {
+ * //   throw new RangeError(message);
+ * // };
  * import { fail } from "./examples/functions.ts";
  * import { assert, assertRejects, assertStringIncludes } from "@std/assert";
  *
@@ -292,6 +295,9 @@ export interface WorkerLossDetails extends ErrorOptions {
  * @example A task that ends its worker
  * ```ts
  * import { Pool, WorkerLostError } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const leave = (exitCode: number) => {
+ * //   Deno.exit(exitCode);
+ * // };
  * import { leave } from "./examples/functions.ts";
  * import { assertEquals, assertRejects } from "@std/assert";
  *

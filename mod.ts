@@ -8,12 +8,17 @@
  *
  * @example Squares in parallel
  * ```ts
- * import { Pool } from "@deno-mp/multiprocessing";
- * import { square } from "./examples/functions.ts";
- * import { assertEquals } from "@std/assert";
+ * import { getContext } from "@deno-mp/multiprocessing";
  *
- * await using pool = new Pool(2);
- * assertEquals(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ * export function square(x: number): number {
+ *   return x * x;
+ * }
+ *
+ * if (import.meta.main) {
+ *   const ctx = getContext("spawn"); // or "worker"
+ *   await using pool = new ctx.Pool(4);
+ *   console.log(await pool.map(square, [1, 2, 3])); // [ 1, 4, 9 ]
+ * }
  * ```
  *
  * @module

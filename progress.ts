@@ -13,6 +13,7 @@
  * ```ts
  * import { Pool } from "@deno-mp/multiprocessing";
  * import { ProgressBar } from "@deno-mp/multiprocessing/progress";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "./examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *

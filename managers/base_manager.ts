@@ -130,6 +130,8 @@ type State = "initial" | "started" | "connected" | "shut down";
  * @example Objects of your own
  * ```ts
  * import { BaseManager } from "@deno-mp/multiprocessing";
+ * // A module of yours: export class Board, which keeps jobs that are added
+ * // until they are taken.
  * import { Board } from "../examples/shared_manager.ts";
  * import { assertEquals } from "@std/assert";
  *

@@ -565,6 +565,7 @@ type AnyTask<R> = (...args: any[]) => R;
  * @example Workers of the server
  * ```ts
  * import { Manager } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *
@@ -760,6 +761,7 @@ export class PoolProxy extends BaseProxy {
  * @example A result that waits in the server
  * ```ts
  * import { Manager } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *

@@ -99,6 +99,7 @@ class Taker {
  * @example One by one
  * ```ts
  * import { Pool } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *

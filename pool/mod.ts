@@ -4,6 +4,7 @@
  * @example Squares
  * ```ts
  * import { Pool } from "@deno-mp/multiprocessing/pool";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *

@@ -51,6 +51,7 @@ const dropped = new FinalizationRegistry<Scheduler>((scheduler) => {
  * @example Squares
  * ```ts
  * import { Pool } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *

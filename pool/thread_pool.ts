@@ -18,6 +18,7 @@ import { Pool } from "./pool.ts";
  * @example
  * ```ts
  * import { ThreadPool } from "@deno-mp/multiprocessing";
+ * // A module of yours: export const square = (x: number) => x * x;
  * import { square } from "../examples/functions.ts";
  * import { assertEquals } from "@std/assert";
  *
