@@ -147,6 +147,7 @@ export class Connection<T = unknown> {
    * @param value What to send.
    * @param options How long to wait while too many bytes are on the way.
    * @throws {EncodingError} If the value cannot travel; nothing has been sent.
+   * @throws {RangeError} If it is larger than the `maxBytes` of the pipe alone.
    * @throws {TimeoutError} If the time ran out.
    * @throws {Deno.errors.BrokenPipe} If the other end is closed.
    * @throws {ProcessError} If this process has closed its copy, or if the
@@ -165,6 +166,7 @@ export class Connection<T = unknown> {
    * @param value What to send.
    * @param options How long to wait while too many bytes are on the way.
    * @throws {EncodingError} If the value cannot travel; nothing has been sent.
+   * @throws {RangeError} If it is larger than the `maxBytes` of the pipe alone.
    * @throws {TimeoutError} If the time ran out.
    * @throws {Deno.errors.BrokenPipe} If the other end is closed.
    * @throws {ProcessError} If this process has closed its copy, or if the
@@ -184,7 +186,8 @@ export class Connection<T = unknown> {
    * @default offset {0}
    * @param size How many bytes to send; all that follow if not given.
    * @param options How long to wait while too many bytes are on the way.
-   * @throws {RangeError} If `offset` and `size` do not lie in the view.
+   * @throws {RangeError} If `offset` and `size` do not lie in the view, or if they
+   * are more than the `maxBytes` of the pipe alone.
    * @throws {TimeoutError} If the time ran out.
    * @throws {Deno.errors.BrokenPipe} If the other end is closed.
    * @throws {ProcessError} If this process has closed its copy, or if the
@@ -208,7 +211,8 @@ export class Connection<T = unknown> {
    * @default offset {0}
    * @param size How many bytes to send; all that follow if not given.
    * @param options How long to wait while too many bytes are on the way.
-   * @throws {RangeError} If `offset` and `size` do not lie in the view.
+   * @throws {RangeError} If `offset` and `size` do not lie in the view, or if they
+   * are more than the `maxBytes` of the pipe alone.
    * @throws {TimeoutError} If the time ran out.
    * @throws {Deno.errors.BrokenPipe} If the other end is closed.
    * @throws {ProcessError} If this process has closed its copy, or if the
