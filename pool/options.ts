@@ -41,9 +41,9 @@ export interface TaskOptions {
    */
   signal?: AbortSignal | undefined;
   /**
-   * How often a task is run again whose worker died while running it. Its
-   * arguments are sent again as they are then. An error that the task throws, or
-   * the end of its time, is final.
+   * How often a task, or a whole chunk, is run again whose worker died while
+   * running it. Its arguments are sent again as they are then. An error that the
+   * task throws, or the end of its time, is final.
    *
    * @default {0}
    */
@@ -68,7 +68,8 @@ export interface ApplyOptions<T> extends TaskOptions {
 /** Options of `map` and its kin. */
 export interface MapOptions<T> extends ApplyOptions<T> {
   /**
-   * Items that go to a worker at once.
+   * Items that go to a worker at once. If it dies, or the time of one of them is
+   * up, all of them fail, also those that were done.
    *
    * @default {Math.ceil(items / (4 * workers))}
    */
@@ -86,7 +87,8 @@ export interface MapOptions<T> extends ApplyOptions<T> {
 /** Options of `imap` and `imapUnordered`. */
 export interface ImapOptions extends TaskOptions {
   /**
-   * Items that go to a worker at once.
+   * Items that go to a worker at once. If it dies, or the time of one of them is
+   * up, all of them fail, also those that were done.
    *
    * @default {1}
    */
