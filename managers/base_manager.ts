@@ -384,7 +384,7 @@ export class BaseManager {
     if (this.#session) {
       // A message that is too long costs the connection, not the server.
       const isCutOff = this.#session.isLost && this.#process?.isAlive();
-      return isCutOff ? await this.#reopen() : this.#session;
+      return isCutOff ? await this.#reopened(this.#session) : this.#session;
     }
     throw new ProcessError(
       this.#state === "shut down"
@@ -523,10 +523,16 @@ export class BaseManager {
   }
 
   /** A new connection in place of one that was cut off, the same for all. */
-  async #reopen(): Promise<RemoteSession> {
+  async #reopened(lost: RemoteSession): Promise<RemoteSession> {
     this.#reopening ??= this.#open(this.#address!, {})
       .finally(() => this.#reopening = undefined);
-    return await this.#reopening;
+    try {
+      return await this.#reopening;
+    } catch (error) {
+      // It was not cut off: the server has ended, which is yet to be heard.
+      if (error instanceof Deno.errors.ConnectionRefused) return lost;
+      throw error;
+    }
   }
 
   async #reach(

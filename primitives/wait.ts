@@ -49,7 +49,7 @@ import type { Readiness, SharedReadiness } from "./waitable.ts";
  * @param objects What to wait for: connections, queues, sentinels.
  * @param options How long to wait.
  * @returns Those that are ready; none if the time ran out.
- * @throws {TypeError} If one of the objects is nothing to wait for.
+ * @throws {TypeError} If `objects` is no list, or one of them is nothing to wait for.
  * @throws {ProcessError} If one of them is closed.
  */
 export async function wait<T extends object>(
@@ -57,7 +57,7 @@ export async function wait<T extends object>(
   options: WaitOptions = {},
 ): Promise<T[]> {
   const timeout = checkedTimeout(options.timeout);
-  const waited = Array.from(objects, (object, i) => ({
+  const waited = Array.from(checkedList(objects), (object, i) => ({
     object,
     readiness: checkedReadiness(object, i),
   }));
@@ -76,6 +76,19 @@ export async function wait<T extends object>(
       options.signal,
     );
   }
+}
+
+/** `Array.from()` takes what is no list for an empty one, which is never ready. */
+function checkedList<T>(objects: Iterable<T>): Iterable<T> {
+  if (
+    typeof objects === "object" &&
+    typeof objects?.[Symbol.iterator] === "function"
+  ) return objects;
+  throw new TypeError(
+    `Cannot wait for objects as they must be a list, as in wait([connection]): they are ${
+      Deno.inspect(objects)
+    }`,
+  );
 }
 
 function checkedReadiness(object: unknown, index: number): Readiness {

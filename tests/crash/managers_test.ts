@@ -337,6 +337,9 @@ contract(
         assert(error.message.includes("has ended"), error.message);
       }
       await assertRejects(() => workshop.echo(1), EofError);
+      // Also before anybody has heard that the process has ended.
+      await assertRejects(() => manager.create("Workshop"), EofError);
+      await assertRejects(() => manager.numberOfObjects(), EofError);
       await manager.shutdown();
     });
   },

@@ -269,3 +269,19 @@ each(
     await assertRejects(() => wait([a]), ProcessError, "handle is closed");
   },
 );
+
+each("wait() refuses what is no list of objects", async (Pipe) => {
+  const [a, b] = Pipe<string>();
+  await b.send("ready");
+  const wrong: unknown[] = [a, a.recv, {}, 1, true, "", null, undefined];
+  for (const objects of wrong) {
+    await assertRejects(
+      () => wait(objects as Iterable<object>),
+      TypeError,
+      "as in wait([connection])",
+    );
+  }
+  assertEquals(await wait(new Set([a])), [a]);
+  a.close();
+  b.close();
+});
