@@ -173,6 +173,8 @@ export class Crew {
   #onEnd(worker: PoolWorker): void {
     const wasLeaving = worker.isLeaving;
     log.debug(() => `cleaning up ${worker.process.name}`);
+    // First: what its tasks came to runs code of the user's, which may submit more.
+    worker.end();
     this.#events.ended(worker);
     this.workers.delete(worker);
     this.ended.push(worker.statistics(true));

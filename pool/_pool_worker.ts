@@ -3,12 +3,13 @@
  * tasks it has been given and not answered, oldest first.
  *
  * ```
- *   STARTING --its initializer has run--> READY --sendExit()--> LEAVING --> ended
+ *   STARTING --its initializer has run--> READY --sendExit()--> LEAVING --> ENDED
  *       |                                   |                     |
  *       +-----------------------------------+------- stop() ------+-> STOPPING
  * ```
  *
- * Whatever state it is in, it can end at any moment.
+ * Whatever state it is in, it can end at any moment. Nothing is given to one that
+ * has ended, though its channel is there until what lies in it has been seen to.
  *
  * Runs in the parent.
  *
@@ -121,7 +122,9 @@ export class PoolWorker {
   readonly #parcels: Parcel[] = [];
   readonly #startedMs = performance.now();
   #tasksLeft: number;
-  #state: "open" | "leaving" | "stopping" = "open";
+  #state: "open" | "leaving" | "stopping" | "ended" = "open";
+  /** Whether it ended because it was told to exit. */
+  #hasLeft = false;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
   #startTimer: ReturnType<typeof setTimeout> | undefined;
   #isFreed = false;
@@ -209,7 +212,7 @@ export class PoolWorker {
       Atomics.load(this.#channel.control, C_STARTUP_MS) > 0;
   }
 
-  /** Whether it has been told to exit, or is being stopped. */
+  /** Whether it has been told to exit, is being stopped, or has ended. */
   get isLeaving(): boolean {
     return this.#state !== "open";
   }
@@ -304,6 +307,8 @@ export class PoolWorker {
     body: Message | Uint8Array,
     reference: (fn: number) => Uint8Array,
   ): void {
+    // Its memory may be somebody else's by now.
+    if (this.#isFreed) throw new Error("Cannot give a task to who has ended");
     const { orders, definitions } = this.#channel;
     const { sequence, work, parcel, buffers } = task;
     const { fn } = work;
@@ -497,7 +502,7 @@ export class PoolWorker {
    * @param isBusy Whether it is certain that it will not hear.
    */
   stop(isBusy = false): void {
-    if (this.#state === "stopping" || this.#isFreed) return;
+    if (this.#state === "stopping" || this.#state === "ended") return;
     this.#state = "stopping";
     if (this.#arena.kind === "spawn") {
       this.process.terminate();
@@ -518,6 +523,12 @@ export class PoolWorker {
     Deno.unrefTimer(this.#endTimer as unknown as number);
   }
 
+  /** Says that it has ended. What it was given can still be taken back. */
+  end(): void {
+    this.#hasLeft = this.#state === "leaving";
+    this.#state = "ended";
+  }
+
   /** Frees its channel; it has ended, or could not be started. */
   free(): void {
     if (this.#isFreed) return;
@@ -531,7 +542,7 @@ export class PoolWorker {
       for (const parcel of this.#parcels) parcel.free();
       this.#channel.free();
     };
-    const mayRunOn = this.#arena.kind === "worker" && this.#state !== "leaving";
+    const mayRunOn = this.#arena.kind === "worker" && !this.#hasLeft;
     if (mayRunOn) whenStill(giveBack);
     else giveBack();
   }
