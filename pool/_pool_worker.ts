@@ -111,6 +111,8 @@ export class PoolWorker {
     sequence: number;
     item: number;
     sinceMs: number;
+    /** Whether its time was up at the last look, and the timer is about to say so. */
+    isUp: boolean;
   } | undefined;
   readonly #arena: Arena;
   readonly #awaited: Set<PoolWorker>;

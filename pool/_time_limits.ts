@@ -39,6 +39,9 @@ export interface TimeLimitEvents {
  * Sees to it that the task which a worker runs does not run for too long. To be
  * called whenever that may be another task than before.
  *
+ * It never ends a task itself, only its timer does: who calls may be about to
+ * submit something, and what ends runs code of the user's.
+ *
  * @param worker The worker.
  * @param events What to do when time is up.
  */
@@ -54,13 +57,21 @@ export function watchTime(worker: PoolWorker, events: TimeLimitEvents): void {
     sequence: 0,
     item: 0,
     sinceMs: 0,
+    isUp: false,
   };
-  clearTimeout(watch.timer);
   const lookAgainMs = lookAt(worker, task, watch);
-  if (lookAgainMs <= 0) return events.overrun(worker, task);
+  // However often this is called, it puts nothing off.
+  if (lookAgainMs <= 0 && watch.isUp) return;
+  clearTimeout(watch.timer);
+  watch.isUp = lookAgainMs <= 0;
   watch.timer = setTimeout(() => {
+    watch.isUp = false;
     // It may be done: then the answer counts, not the clock.
-    if (!events.collect(worker)) watchTime(worker, events);
+    if (events.collect(worker)) return;
+    const isFirst = worker.tasks.oldest === task;
+    if (isFirst && lookAt(worker, task, watch) <= 0) {
+      events.overrun(worker, task);
+    } else watchTime(worker, events);
   }, Math.min(lookAgainMs, LONGEST_TIMER_MS));
   Deno.unrefTimer(watch.timer as unknown as number);
 }

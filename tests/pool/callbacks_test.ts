@@ -5,11 +5,33 @@
  * @module
  */
 import { assertEquals, assertRejects } from "@std/assert";
-import { WorkerLostError } from "../../errors.ts";
+import {
+  PoolTerminatedError,
+  TimeoutError,
+  WorkerLostError,
+} from "../../errors.ts";
 import "../../mod.ts";
+import type { Pool } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import * as work from "../fixtures/pool_targets.ts";
+
+/** How long a task may run that is to run longer. */
+const SHORT_MS = 50;
+/** How long one may run that ends in time, however busy the machine is. */
+const ENOUGH_MS = 2000;
+
+/** Does not return to the event loop for so long. */
+function beBusy(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/** Has the pool see that its worker has begun its task: from now on time counts. */
+function lookAtTime(pool: Pool): void {
+  // What lies behind that task is taken back.
+  pool.applyAsync(work.square, [1]).cancel();
+}
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
@@ -88,5 +110,75 @@ contract(
     const next = numbers(5).map((i) => pool.apply(work.square, [i]));
     assertEquals(await Promise.all(behind), [0, 1, 4]);
     assertEquals(await Promise.all(next), [0, 1, 4, 9, 16]);
+  },
+);
+
+// ---- when a task has run for too long -----------------------------------------------
+
+contract(
+  "what an errorCallback submits when time is up takes nobody's arguments",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    let again: Promise<string> | undefined;
+    const late = pool.applyAsync(work.burn, [here], {
+      timeout: SHORT_MS,
+      errorCallback: () => again = pool.apply(work.identity<string>, ["again"]),
+    });
+    await here.reaches(1, "it runs");
+    lookAtTime(pool);
+    // The pool hears of nothing until this is submitted, ahead of all others.
+    beBusy(2 * SHORT_MS);
+    const urgent = pool.apply(work.identity<string>, ["first"], {
+      priority: 1,
+    });
+
+    await assertRejects(() => late.get(), TimeoutError);
+    assertEquals(await urgent, "first");
+    assertEquals(await again, "again");
+  },
+);
+
+contract(
+  "terminate() from an errorCallback ends what is being submitted",
+  async (ctx) => {
+    const pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    let ended: Promise<void> | undefined;
+    const late = pool.applyAsync(work.burn, [here], {
+      timeout: SHORT_MS,
+      errorCallback: () => ended = pool.terminate(),
+    });
+    await here.reaches(1, "it runs");
+    lookAtTime(pool);
+    beBusy(2 * SHORT_MS);
+    const urgent = pool.apply(work.square, [3], { priority: 1 });
+
+    await assertRejects(() => late.get(), TimeoutError);
+    await assertRejects(() => urgent, PoolTerminatedError);
+    await ended;
+  },
+);
+
+contract(
+  "a task that has ended in time has not run for too long",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    await pool.ready;
+    const inTime = pool.apply(work.waitFor, [here, go, 7], {
+      timeout: ENOUGH_MS,
+    });
+    await here.reaches(1, "it runs");
+    lookAtTime(pool);
+    go.set();
+    // It ends at once; the pool does not hear of it before its time is up.
+    beBusy(ENOUGH_MS + SHORT_MS);
+    const urgent = pool.apply(work.square, [3], { priority: 1 });
+
+    assertEquals(await inTime, 7);
+    assertEquals(await urgent, 9);
+    assertEquals(pool.statistics().stopped, 0);
   },
 );
