@@ -110,6 +110,8 @@ export class Scheduler {
   #held: object | undefined;
   #state: PoolState = "INIT";
   #breakage: Error | undefined;
+  /** What all that is pending has failed with: nothing is done any more. */
+  #ruin: Error | undefined;
   #sequence = 0;
   #functionCount = 0;
   /** What was to be done last: calls in a row have it in common. */
@@ -253,7 +255,7 @@ export class Scheduler {
   whenReady(): Promise<void> {
     if (!this.#readiness) {
       this.#readiness = Promise.withResolvers();
-      if (this.#breakage) this.#readiness.reject(this.#breakage);
+      if (this.#breakage) this.#failReady(this.#breakage);
       else if (this.#isGone || this.#state === "TERMINATE") this.#neverReady();
       else {
         this.#checkReady();
@@ -398,6 +400,8 @@ export class Scheduler {
     if (lasting) task.keep(lasting);
     else if (!worker) task.keep(body as Message);
     if (worker) this.#give(worker, task, task.body ?? body as Message);
+    // The pool may have been ended since the caller has looked.
+    else if (this.#ruin) this.#failSoon(task, this.#ruin);
     else this.#queue.push(task);
     this.#hire();
     this.#listenSoon();
@@ -546,11 +550,15 @@ export class Scheduler {
     this.#isReadyTold = true;
   }
 
-  #neverReady(): void {
+  #failReady(error: Error): void {
     if (!this.#readiness || this.#isReadyTold) return;
     this.#isReadyTold = true;
-    this.#readiness.promise.catch(() => {}); // not a failure of anything
-    this.#readiness.reject(
+    this.#readiness.reject(error);
+  }
+
+  #neverReady(): void {
+    this.#readiness?.promise.catch(() => {}); // not a failure of anything
+    this.#failReady(
       new PoolTerminatedError(
         "Cannot tell when the pool is ready as it was ended before",
       ),
@@ -637,11 +645,7 @@ export class Scheduler {
     try {
       worker.give(task, body, this.#referenceOf);
     } catch (error) {
-      // Not enough memory for this one. A job must not hear of the end of a task
-      // that it has not got from submit() yet.
-      task.giveBack();
-      queueMicrotask(() => this.#settle(task, FAILURE, error));
-      return;
+      return this.#failSoon(task, error); // not enough memory for this one
     }
     if (isFirst) watchTime(worker, this.#timeLimitEvents);
   }
@@ -695,7 +699,14 @@ export class Scheduler {
 
   // ---- settling -------------------------------------------------------------------
 
+  /** A job must not hear of the end of a task that it has not got from submit() yet. */
+  #failSoon(task: Task, error: unknown): void {
+    task.giveBack();
+    queueMicrotask(() => this.#settle(task, FAILURE, error));
+  }
+
   #failAll(error: Error): void {
+    this.#ruin = error;
     // First, or they would submit more.
     this.openJobs.fail(error);
     const tasks = new Set([...this.#opening, ...this.#queue.clear()]);
@@ -711,10 +722,7 @@ export class Scheduler {
     this.#crew.stop();
     for (const task of tasks) this.#settle(task, FAILURE, error);
     if (error instanceof PoolTerminatedError) this.#neverReady();
-    else if (this.#readiness && !this.#isReadyTold) {
-      this.#isReadyTold = true;
-      this.#readiness.reject(error);
-    }
+    else this.#failReady(error);
   }
 
   #settle(task: Task, kind: number, value: unknown): void {

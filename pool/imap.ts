@@ -362,6 +362,8 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   }
 
   #onEnded(task: Task, kind: number, value: unknown): void {
+    // The pool broke while this one was being submitted.
+    if (this.#isClosed) return;
     this.#tasks.delete(task);
     const results = new Array<Ready<R>>(task.count);
     const errors = spread<R>(task, kind, value, (i, value) => {

@@ -14,6 +14,7 @@ import {
   WorkerLostError,
 } from "../../errors.ts";
 import "../../mod.ts";
+import type { Pool } from "../../pool/mod.ts";
 import { clearGraves } from "../../contexts/graves.ts";
 import { arenaFor } from "../../memory/mod.ts";
 import { contract, once } from "../_support/contract.ts";
@@ -314,6 +315,37 @@ contract(
       "this module does not load",
     );
     assertEquals(await another.apply(work.square, [3]), 9);
+  },
+);
+
+contract(
+  "LESSON-14 a pool whose workers cannot be started fails all it was given",
+  async (ctx) => {
+    const ways: ((pool: Pool) => Promise<unknown>)[] = [
+      (pool) => pool.apply(work.square, [1]),
+      (pool) => pool.map(work.square, numbers(MANY), 1),
+      (pool) => pool.starmap(work.multiply, [[1, 2], [3, 4], [5, 6]], 1),
+      (pool) => pool.map(work.square, numbers(3), { failFast: true }),
+    ];
+    const brokenPool = () =>
+      // It has no workers before it has work.
+      new ctx.Pool({
+        processes: 2,
+        minProcesses: 0,
+        initializer: work.nothing as (value: unknown) => void,
+        initArgs: [() => {}],
+      });
+    for (const submit of ways) {
+      const pool = brokenPool();
+      await assertRejects(() => submit(pool as Pool), EncodingError);
+      await pool.terminate();
+      assertEquals(pool.statistics().tasks.waiting, 0);
+    }
+    const pool = brokenPool();
+    const it = pool.imap(work.square, numbers(3));
+    await assertRejects(() => it.next(), EncodingError);
+    assertEquals(await it.next(), { done: true, value: undefined });
+    await pool.terminate();
   },
 );
 

@@ -49,6 +49,27 @@ for (const method of METHODS) {
   });
 
   once(
+    `a broken pool lets the program end, whoever asks whether it is ready (${method})`,
+    async () => {
+      const end = await runProgram(program(
+        method,
+        "export function f() {}",
+        `  const pool = new ctx.Pool({
+    processes: 1,
+    minProcesses: 0,
+    initializer: f,
+    initArgs: [() => {}],
+  });
+  const work = pool.apply(f);
+  pool.ready.catch((error) => console.log("ready:", error.name));
+  await work.catch((error) => console.log("work:", error.name));`,
+      ));
+      assertEquals(end.code, 0, describeEnd(end));
+      assertEquals(end.stdout, "ready: EncodingError\nwork: EncodingError\n");
+    },
+  );
+
+  once(
     `SEED-01 children load the main module, not as main (${method})`,
     async () => {
       const end = await runProgram(program(
