@@ -41,6 +41,8 @@ abstract class ResultJob<T> implements Job {
   protected readonly scheduler: Scheduler;
   protected readonly options: ResolvedOptions<T>;
   #onAbort: (() => void) | undefined;
+  /** Whether its outcome is known; its callbacks hear of it before the result. */
+  #isDecided = false;
 
   constructor(scheduler: Scheduler, options: ResolvedOptions<T>) {
     this.scheduler = scheduler;
@@ -70,14 +72,16 @@ abstract class ResultJob<T> implements Job {
   }
 
   protected resolve(value: T): void {
-    if (this.result.ready()) return;
+    if (this.#isDecided) return;
+    this.#isDecided = true;
     this.#unlisten();
     called(this.options.callback, value);
     fulfil(this.result, value);
   }
 
   protected reject(error: unknown): void {
-    if (this.result.ready()) return;
+    if (this.#isDecided) return;
+    this.#isDecided = true;
     this.#unlisten();
     called(this.options.errorCallback, error);
     refuse(this.result, error);

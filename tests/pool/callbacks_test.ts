@@ -11,7 +11,7 @@ import {
   WorkerLostError,
 } from "../../errors.ts";
 import "../../mod.ts";
-import type { Pool } from "../../pool/mod.ts";
+import type { AsyncResult, Pool } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
 import * as work from "../fixtures/pool_targets.ts";
@@ -180,5 +180,55 @@ contract(
     assertEquals(await inTime, 7);
     assertEquals(await urgent, 9);
     assertEquals(pool.statistics().stopped, 0);
+  },
+);
+
+// ---- when a result is there ---------------------------------------------------------
+
+contract(
+  "cancel() from a callback changes nothing for its own result",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    const outcomes: string[] = [];
+    const callbacks = (name: string, then: () => void) => ({
+      callback: (value: unknown) => {
+        outcomes.push(`${name}: ${value}`);
+        then();
+      },
+      errorCallback: (error: unknown) => {
+        outcomes.push(`${name}: ${(error as Error).name}`);
+        then();
+      },
+    });
+
+    const good: AsyncResult<number> = pool.applyAsync(
+      work.square,
+      [3],
+      callbacks("good", () => good.cancel()),
+    );
+    assertEquals(await good, 9);
+    const all: AsyncResult<number[]> = pool.mapAsync(
+      work.square,
+      [3],
+      callbacks("all", () => all.cancel()),
+    );
+    assertEquals(await all, [9]);
+    assertEquals(outcomes, ["good: 9", "all: 9"]);
+
+    // The first to fail gives up all of them.
+    outcomes.length = 0;
+    const here = SharedGate.in(ctx);
+    const results: AsyncResult<unknown>[] = [];
+    const cancelAll = () => results.forEach((result) => result.cancel());
+    results.push(
+      pool.applyAsync(work.waitInChunk, [here], callbacks("first", cancelAll)),
+    );
+    await here.reaches(1, "it runs");
+    results.push(
+      pool.applyAsync(work.toInt, ["x"], callbacks("bad", cancelAll)),
+    );
+    await assertRejects(() => results[1]!.get(), RangeError);
+    await assertRejects(() => results[0]!.get(), DOMException, "cancelled");
+    assertEquals(outcomes, ["bad: RangeError", "first: AbortError"]);
   },
 );
