@@ -233,26 +233,44 @@ class MapJob<R> extends ResultJob<R[]> {
 }
 
 /**
- * A call for each of many items, in chunks; gives all values in order.
+ * What each chunk of a map is.
  *
  * @param scheduler Who runs it.
  * @param fn The function.
- * @param items The items.
  * @param isSpread Whether each item is a list of arguments.
  * @param options The caller's options.
+ * @throws {ProcessError} If the pool takes no work.
+ * @throws {EncodingError} If no worker could find the function.
+ */
+export function workOfMap(
+  scheduler: Scheduler,
+  fn: AnyFunction,
+  isSpread: boolean,
+  { settings, failFast }: ResolvedOptions<never>,
+): Work {
+  scheduler.checkRunning();
+  const each = failFast ? EACH_FAIL_FAST : EACH;
+  const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
+  return scheduler.workOf(isSpread ? eachSpread : each, fn, settings);
+}
+
+/**
+ * A call for each of many items, in chunks; gives all values in order.
+ *
+ * @param scheduler Who runs it.
+ * @param work What each chunk is.
+ * @param items The items.
+ * @param options The caller's options.
+ * @param isOpen Whether it is an open job, for which a closed pool waits.
  */
 export function mapJob<R>(
   scheduler: Scheduler,
-  fn: AnyFunction,
+  work: Work,
   items: readonly unknown[],
-  isSpread: boolean,
   options: ResolvedOptions<R[]>,
+  isOpen: boolean,
 ): AsyncResult<R[]> {
-  scheduler.checkRunning();
-  const { settings, failFast } = options;
-  const each = failFast ? EACH_FAIL_FAST : EACH;
-  const eachSpread = failFast ? EACH_SPREAD_FAIL_FAST : EACH_SPREAD;
-  const work = scheduler.workOf(isSpread ? eachSpread : each, fn, settings);
+  const { settings } = options;
   const size = options.chunkSize ??
     defaultChunkSize(items.length, scheduler.size, settings.timeoutMs);
   // All is encoded before anything runs: either all can be sent, or none is.
@@ -265,7 +283,7 @@ export function mapJob<R>(
     bodies.forEach(drop);
     throw error;
   }
-  checkStillRunning(scheduler, bodies);
+  if (!isOpen) checkStillRunning(scheduler, bodies);
   const job = new MapJob<R>(scheduler, options, items.length, bodies.length);
   for (const [i, body] of bodies.entries()) {
     if (job.result.ready()) { // its signal was aborted

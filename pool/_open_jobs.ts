@@ -1,10 +1,11 @@
 /**
  * Jobs that have not submitted all of their work yet: iterators, which take from
- * their source as their results are taken. A pool that was closed has to let
- * them finish; one that is terminated has to end them.
+ * their source as their results are taken, and maps whose items are still coming.
+ * A pool that was closed has to let them finish; one that is terminated has to end
+ * them.
  *
- * They are held weakly: an iterator that nobody will ask again must not keep a
- * closed pool from ending.
+ * Iterators are held weakly: one that nobody will ask again must not keep a closed
+ * pool from ending. A map goes on whoever asks, and has to be found to be ended.
  *
  * Runs in the parent.
  *
@@ -22,6 +23,8 @@ export interface OpenJob {
 /** See the module. */
 export class OpenJobs {
   readonly #jobs = new Set<WeakRef<OpenJob>>();
+  /** Those of them that are not to be collected. */
+  readonly #held = new Set<OpenJob>();
   readonly #references = new WeakMap<OpenJob, WeakRef<OpenJob>>();
   readonly #dropped: FinalizationRegistry<WeakRef<OpenJob>>;
   readonly #onFewer: () => void;
@@ -45,6 +48,12 @@ export class OpenJobs {
     return this.#jobs.size;
   }
 
+  /** Adds one that goes on by itself. */
+  hold(job: OpenJob): void {
+    this.#held.add(job);
+    this.add(job);
+  }
+
   /** Adds one. */
   add(job: OpenJob): void {
     const reference = new WeakRef(job);
@@ -57,6 +66,7 @@ export class OpenJobs {
   /** Takes one out: it has submitted all it will. */
   delete(job: OpenJob): void {
     const reference = this.#references.get(job);
+    this.#held.delete(job);
     if (!reference || !this.#jobs.delete(reference)) return;
     this.#dropped.unregister(reference);
     this.#onFewer();

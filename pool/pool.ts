@@ -11,7 +11,8 @@ import { kindOf, travelsAs } from "../primitives/block.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import type { AsyncResult } from "./async_result.ts";
 import { PoolIterator } from "./imap.ts";
-import { callJob, mapJob, promiseOfCall } from "./_jobs.ts";
+import { Collecting } from "./_collecting.ts";
+import { callJob, mapJob, promiseOfCall, workOfMap } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import { resolved } from "./options.ts";
 import type {
@@ -183,6 +184,10 @@ export class Pool<I extends unknown[] = []> {
   /**
    * Calls a function for each item, and gives the values in order.
    *
+   * Items that come one after the other are all taken first. The source is closed
+   * if the signal is aborted, or the pool ended, before that; a pool that is closed
+   * waits for it.
+   *
    * @param fn The function.
    * @param items The items.
    * @param options The chunk size, or more.
@@ -217,6 +222,7 @@ export class Pool<I extends unknown[] = []> {
 
   /**
    * Calls a function with each list of arguments, and gives the values in order.
+   * Lists that come one after the other are taken as by `map()`.
    *
    * @param fn The function.
    * @param tuples The lists of arguments.
@@ -370,12 +376,37 @@ export class Pool<I extends unknown[] = []> {
     isSpread: boolean,
     options: number | MapOptions<Awaited<R>[]> | undefined,
   ): Promise<Awaited<R>[]> {
-    return promised(async () => {
-      const all = isAsync(items)
-        ? await Array.fromAsync(items)
-        : collected(items);
-      return await this.#map(fn, all, isSpread, options);
-    });
+    return promised(async () =>
+      await (isAsync(items)
+        ? this.#mapLater(fn, items, isSpread, options)
+        : this.#map(fn, collected(items), isSpread, options))
+    );
+  }
+
+  /** What can be refused is refused before the first item is asked for. */
+  async #mapLater<R>(
+    fn: (...args: never[]) => R,
+    items: AsyncIterable<unknown>,
+    isSpread: boolean,
+    options: number | MapOptions<Awaited<R>[]> | undefined,
+  ): Promise<Awaited<R>[]> {
+    checkFunction(fn);
+    const checked = resolved(options);
+    const scheduler = this.#scheduler;
+    const work = workOfMap(scheduler, fn, isSpread, checked);
+    if (checked.signal?.aborted) { // which this tells as it is told otherwise
+      return await mapJob(scheduler, work, [], checked, false);
+    }
+    const collecting = new Collecting(this, scheduler, items, checked);
+    let result: AsyncResult<Awaited<R>[]>;
+    try {
+      const all = await collecting.all;
+      if (isSpread) checkTuples(all);
+      result = mapJob(scheduler, work, all, checked, true);
+    } finally {
+      collecting.end();
+    }
+    return await result;
   }
 
   #map<R>(
@@ -386,7 +417,9 @@ export class Pool<I extends unknown[] = []> {
   ): AsyncResult<Awaited<R>[]> {
     checkFunction(fn);
     if (isSpread) checkTuples(items);
-    return mapJob(this.#scheduler, fn, items, isSpread, resolved(options));
+    const checked = resolved(options);
+    const work = workOfMap(this.#scheduler, fn, isSpread, checked);
+    return mapJob(this.#scheduler, work, items, checked, false);
   }
 
   #imap<R>(
