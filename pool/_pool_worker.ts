@@ -201,7 +201,8 @@ export class PoolWorker {
     this.#awaited.add(this);
     if (options.startMs === Infinity) return;
     this.#startTimer = setTimeout(() => {
-      if (!this.isReady && !this.isLeaving) owner.late(this);
+      const isEnding = this.#state === "stopping" || this.#state === "ended";
+      if (!this.isReady && !isEnding) owner.late(this);
     }, Math.min(options.startMs, LONGEST_TIMER_MS));
     Deno.unrefTimer(this.#startTimer as unknown as number);
   }

@@ -737,6 +737,18 @@ contract(
       await assertRejects(() => pool.apply(work.square, [1]), ProcessError);
       await pool.terminate();
     }
+    // Nor does one that is closed wait for them.
+    const begun = SharedGate.in(ctx);
+    const closed = new ctx.Pool({
+      processes: 1,
+      startTimeout: 1000,
+      initializer: work.stay,
+      initArgs: [begun],
+    });
+    const { ready } = closed;
+    closed.close();
+    await assertRejects(() => ready, ProcessError, "takes no tasks");
+    await closed.join();
     // Those that come in time are not ended later.
     await using pool = new ctx.Pool({ processes: 1, startTimeout: 20_000 });
     assertEquals(await pool.map(work.square, [1, 2, 3]), [1, 4, 9]);
