@@ -439,6 +439,9 @@ export class Scheduler {
   #cancel(worker: PoolWorker, task: Task): void {
     worker.sendCancel(task);
     task.graceTimer = setTimeout(() => {
+      // It may have ended, and the worker be at another one.
+      this.#timeLimitEvents.collect(worker);
+      if (task.isSettled) return;
       log.info(`stopping ${worker.process.name}: its task was cancelled`);
       this.#stop(worker);
     }, CANCEL_GRACE_MS);

@@ -36,6 +36,8 @@ import * as work from "../fixtures/pool_targets.ts";
 
 /** An error has to be there after so long, even on a busy machine. */
 const SOON_MS = 5000;
+/** After so long a cancelled task is stopped. */
+const GRACE_MS = 1000;
 /** Bytes that stand out. */
 const BIG_BYTES = 16 * 2 ** 20;
 /** More than a pool of one worker stands without any of them having done something. */
@@ -251,6 +253,36 @@ contract(
     await assertRejects(() => first.get(), DOMException);
     go.set();
     assertEquals(await second, 4);
+  },
+);
+
+contract(
+  "a cancelled task that ends within its second costs no other its worker",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const gates = numbers(4).map(() => SharedGate.in(ctx));
+    const [here, go, nextHere, nextGo] = gates as [
+      SharedGate,
+      SharedGate,
+      SharedGate,
+      SharedGate,
+    ];
+    await pool.ready;
+    const cancelled = pool.applyAsync(work.waitFor, [here, go, 1]);
+    const next = pool.applyAsync(work.waitFor, [nextHere, nextGo, 2]);
+    await here.reaches(1, "the first runs");
+    cancelled.cancel();
+    const end = performance.now() + GRACE_MS;
+    go.set();
+    nextHere.reachesSync(1, "the next one runs, and the pool does not know");
+    while (performance.now() < end);
+
+    await assertRejects(() => cancelled.get(), DOMException);
+    // The second has passed: its timer strikes in this turn.
+    assertEquals(await next.wait({ timeout: 1 }), false);
+    nextGo.set();
+    assertEquals(await next, 2);
+    assertEquals(pool.statistics().stopped, 0);
   },
 );
 
