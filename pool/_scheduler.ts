@@ -133,6 +133,8 @@ export class Scheduler {
   /** Who was given the last task, and how many more it gets in a row. */
   #favoured: PoolWorker | undefined;
   #strideLeft = 0;
+  /** Whether it has been said that workers start with more memory than they may use. */
+  #isTight = false;
   #isGone = false;
   readonly #opening = new Set<Task>();
   readonly #count = {
@@ -510,11 +512,16 @@ export class Scheduler {
   /** A worker has done all the tasks it may: the next takes its place. */
   #retireIfDue(worker: PoolWorker): void {
     if (worker.isLeaving) return;
-    const isBloated = worker.memoryMb > this.#options.maxMemoryMb;
+    // The next would be as large at its start: each is to do a task at least.
+    const isBloated = worker.answered > 0 && this.#isBloated(worker);
     if (!worker.isSpent && !isBloated) return;
     this.#count.recycled++;
     this.#recall(worker);
     worker.sendExit();
+  }
+
+  #isBloated(worker: PoolWorker): boolean {
+    return worker.memoryMb > this.#options.maxMemoryMb;
   }
 
   #break(cause: Error): void {
@@ -862,6 +869,13 @@ export class Scheduler {
   #onReady(worker: PoolWorker): void {
     worker.begin();
     this.#checkReady();
+    if (this.#isTight || !this.#isBloated(worker)) return;
+    this.#isTight = true;
+    log.warn(
+      `workers are replaced as soon as they have done something: ${worker.process.name} needs ${
+        Math.ceil(worker.memoryMb)
+      } MiB before that, and 'maxMemoryPerChildMb' is ${this.#options.maxMemoryMb}`,
+    );
   }
 
   // The answer in hand. It is decoded where it lies, and dealt with afterwards:

@@ -64,7 +64,8 @@ export interface PoolOptions<I extends unknown[] = []> {
    * has done its task. What counts is the resident memory of a process (`spawn`),
    * or the JavaScript heap of a thread (`worker`), whose other memory cannot be
    * told from that of its process. What the garbage collector has not collected
-   * yet counts.
+   * yet counts. If a worker needs more than that from its start, it is replaced as
+   * soon as it has done something.
    *
    * @default {undefined} no limit
    */

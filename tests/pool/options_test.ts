@@ -379,6 +379,32 @@ contract(
 );
 
 contract(
+  "maxMemoryPerChildMb that no worker can keep lets each do something",
+  async (ctx) => {
+    const warnings: string[] = [];
+    const former = setSink({
+      write: (severity, message) => {
+        if (severity === "warn") warnings.push(String(message));
+      },
+      getState: () => ({ level: 0, toStderr: false }),
+      setState: () => {},
+    });
+    try {
+      await using pool = new ctx.Pool({ processes: 2, maxMemoryPerChildMb: 1 });
+      await pool.ready;
+      assertEquals(pool.statistics().started, 2);
+      const idents = new Set<number>();
+      for (let i = 0; i < 3; i++) idents.add(await pool.apply(work.whoAmI));
+      assertEquals(idents.size, 3);
+    } finally {
+      setSink(former);
+    }
+    assertEquals(warnings.length, 1);
+    assertMatch(warnings[0]!, /needs \d+ MiB.*'maxMemoryPerChildMb' is 1$/);
+  },
+);
+
+contract(
   "finalizer runs in each worker that ends in good order",
   async (ctx) => {
     const ends = Mailbox.in<number>(ctx);
