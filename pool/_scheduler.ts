@@ -110,8 +110,6 @@ export class Scheduler {
   #held: object | undefined;
   #state: PoolState = "INIT";
   #breakage: Error | undefined;
-  /** What all that is pending has failed with: nothing is done any more. */
-  #ruin: Error | undefined;
   #sequence = 0;
   #functionCount = 0;
   /** What was to be done last: calls in a row have it in common. */
@@ -229,11 +227,7 @@ export class Scheduler {
     log.debug("terminating pool");
     this.#state = "TERMINATE";
     this.#stopLingering();
-    this.#failAll(
-      new PoolTerminatedError(
-        "Cannot finish the task as the pool was terminated",
-      ),
-    );
+    this.#failAll(terminated());
     this.#checkEnded();
     return this.join();
   }
@@ -403,7 +397,7 @@ export class Scheduler {
     else if (!worker) task.keep(body as Message);
     if (worker) this.#give(worker, task, task.body ?? body as Message);
     // The pool may have been ended since the caller has looked.
-    else if (this.#ruin) this.#failSoon(task, this.#ruin);
+    else if (this.#isRuined) this.#failSoon(task, this.#ruin());
     else this.#queue.push(task);
     this.#hire();
     this.#listenSoon();
@@ -453,7 +447,7 @@ export class Scheduler {
 
   #needed(): number {
     const { most, least } = this.#options;
-    if (this.#breakage || this.#state === "TERMINATE") return 0;
+    if (this.#isRuined) return 0;
     const busy = Math.min(most, this.#outstanding);
     return this.#state === "RUN" ? Math.max(least, busy) : busy;
   }
@@ -481,7 +475,7 @@ export class Scheduler {
     worker.hasLost = true;
     if (task.isAbandoned) return this.#finish(task);
     try {
-      if (task.retry()) return this.#queue.putBack([task]);
+      if (task.retry()) return this.#putAgain(task);
     } catch (error) {
       return this.#settle(task, FAILURE, error);
     }
@@ -492,6 +486,12 @@ export class Scheduler {
       lossDetails(worker),
     );
     this.#settle(task, FAILURE, error);
+  }
+
+  /** To encode it again has run code of the user's, which may have ended the pool. */
+  #putAgain(task: Task): void {
+    if (this.#isRuined) this.#settle(task, FAILURE, this.#ruin());
+    else this.#queue.putBack([task]);
   }
 
   #onCrewChange(): void {
@@ -525,7 +525,7 @@ export class Scheduler {
   }
 
   #break(cause: Error): void {
-    if (this.#breakage || this.#state === "TERMINATE") return;
+    if (this.#isRuined) return;
     log.error(() => `the pool is broken: ${cause.message}`);
     this.#breakage = cause;
     this.#stopLingering();
@@ -578,7 +578,7 @@ export class Scheduler {
   // ---- handing out --------------------------------------------------------------
 
   #pump(): void {
-    if (this.#state === "TERMINATE" || this.#breakage) return;
+    if (this.#isRuined) return;
     if (this.#queue.size > 0) this.#handOut();
     if (this.#queue.size === 0) this.#level();
     if (this.#wakeable === 0) this.#reserve.watch();
@@ -709,6 +709,16 @@ export class Scheduler {
 
   // ---- settling -------------------------------------------------------------------
 
+  /** Whether nothing is done any more. */
+  get #isRuined(): boolean {
+    return this.#state === "TERMINATE" || this.#breakage !== undefined;
+  }
+
+  /** What all fails with then. */
+  #ruin(): Error {
+    return this.#breakage ?? terminated();
+  }
+
   /** A job must not hear of the end of a task that it has not got from submit() yet. */
   #failSoon(task: Task, error: unknown): void {
     task.giveBack();
@@ -716,7 +726,6 @@ export class Scheduler {
   }
 
   #failAll(error: Error): void {
-    this.#ruin = error;
     // First, or they would submit more.
     this.openJobs.fail(error);
     const tasks = new Set([...this.#opening, ...this.#queue.clear()]);
@@ -993,6 +1002,16 @@ export class Scheduler {
       );
     },
   };
+}
+
+/**
+ * Made where it is needed, and not kept: an error refers to whatever it was made
+ * in, and nothing that is kept for an unused pool may refer to that.
+ */
+function terminated(): PoolTerminatedError {
+  return new PoolTerminatedError(
+    "Cannot finish the task as the pool was terminated",
+  );
 }
 
 /** Who is to be given a task first: the idle, the ready, those with less. */

@@ -162,6 +162,23 @@ contract(
   },
 );
 
+contract("a pool that has ended is not kept by anybody", async (ctx) => {
+  const pools: WeakRef<object>[] = [];
+  await (async () => {
+    for (const end of ["terminate", "close"] as const) {
+      const pool = new ctx.Pool(1);
+      assertEquals(await pool.apply(work.square, [3]), 9);
+      await pool[end]();
+      await pool.join();
+      pools.push(new WeakRef(pool));
+    }
+  })();
+  await until(() => {
+    collectGarbage();
+    return pools.every((pool) => pool.deref() === undefined);
+  }, "they are collected");
+});
+
 contract(
   "POOL-31 what a task has registered for the end of its worker is done then",
   async (ctx) => {
@@ -387,6 +404,29 @@ contract("retries holds for each chunk of a map, and of imap", async (ctx) => {
     WorkerLostError,
   );
 });
+
+contract(
+  "Pool that is ended while a task is being encoded again fails that task",
+  async (ctx) => {
+    const pool = new ctx.Pool(1);
+    let ended: Promise<void> | undefined;
+    let encoded = 0;
+    const item = {
+      lock: new ctx.Lock(),
+      get last() {
+        if (++encoded > 1) ended = pool.terminate();
+        return 1;
+      },
+    };
+    const exit = work.exitWith as (item: unknown) => never;
+    await assertRejects(
+      () => pool.apply(exit, [item], { retries: 1 }),
+      PoolTerminatedError,
+    );
+    assertEquals(encoded, 2);
+    await ended;
+  },
+);
 
 contract("map() throws the first failure to arrive", async (ctx) => {
   await using pool = new ctx.Pool(2);
