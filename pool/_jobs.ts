@@ -176,16 +176,18 @@ function submitCall(
 ): Task {
   const body = scheduler.message(args, "args");
   checkStillRunning(scheduler, [body]);
-  return scheduler.submit(
-    work,
-    0,
-    0,
-    job,
-    body,
-    work.settings.retries > 0
-      ? () => scheduler.encode(args, "args")
-      : undefined,
-  );
+  return scheduler.submit(work, 0, 0, job, body, again(scheduler, work, args));
+}
+
+/** How a call's arguments are encoded for a retry: as they are then. */
+function again(
+  scheduler: Scheduler,
+  work: Work,
+  args: readonly unknown[],
+): (() => Body) | undefined {
+  if (work.settings.retries === 0) return undefined;
+  const kept = args.slice(); // but as many: the list is the caller's
+  return () => scheduler.encode(kept, "args");
 }
 
 class MapJob<R> extends ResultJob<R[]> {
@@ -271,11 +273,13 @@ export function mapJob<R>(
   isOpen: boolean,
 ): AsyncResult<R[]> {
   const { settings } = options;
+  // For retries: the list is the caller's, and may be another one by then.
+  const kept = settings.retries > 0 ? items.slice() : items;
   const size = options.chunkSize ??
     defaultChunkSize(items.length, scheduler.size, settings.timeoutMs);
   // All is encoded before anything runs: either all can be sent, or none is.
   const encode = (from: number) =>
-    encodeChunk(scheduler, items.slice(from, from + size), from);
+    encodeChunk(scheduler, kept.slice(from, from + size), from);
   const bodies: Body[] = [];
   try {
     for (let i = 0; i < items.length; i += size) bodies.push(encode(i));

@@ -406,6 +406,31 @@ contract("retries holds for each chunk of a map, and of imap", async (ctx) => {
 });
 
 contract(
+  "retries run the items that were given, though the list has changed",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const tries = SharedGate.in(ctx);
+    const retries = 1;
+    const args: [SharedGate, number] = [tries, 1];
+    for (const change of ["clear", "push"] as const) {
+      tries.set(0);
+      const items = [args, args, args];
+      const all = pool.starmap(work.exitUntil, items, {
+        chunkSize: 5,
+        retries,
+      });
+      if (change === "clear") items.length = 0;
+      else items.push(args, args);
+      assertEquals(await all, ["at last", "at last", "at last"]);
+    }
+    tries.set(0);
+    const result = pool.apply(work.exitUntil, args, { retries });
+    args.length = 0 as 2;
+    assertEquals(await result, "at last");
+  },
+);
+
+contract(
   "Pool that is ended while a task is being encoded again fails that task",
   async (ctx) => {
     const pool = new ctx.Pool(1);
