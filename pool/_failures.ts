@@ -107,7 +107,12 @@ function encoded(value: unknown, kind: MemoryKind): Uint8Array {
   return gathered(toMessage(value, { kind }, "error"));
 }
 
-function asText(reason: unknown): string {
+/**
+ * An error as text, whatever was thrown.
+ *
+ * @param reason What was thrown.
+ */
+export function asText(reason: unknown): string {
   try {
     return String(reason);
   } catch {

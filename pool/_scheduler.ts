@@ -40,7 +40,7 @@ import { toMessage } from "../primitives/to_wire.ts";
 import { fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
-import { unpacked } from "./_failures.ts";
+import { asText, unpacked } from "./_failures.ts";
 import { carriedBy, giveBack, noteCarried } from "./_carried.ts";
 import { OpenJobs } from "./_open_jobs.ts";
 import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
@@ -924,7 +924,7 @@ export class Scheduler {
     this.#break(
       new ProcessError(
         `Cannot go on with the pool as its initializer failed in ${name}: ${
-          error instanceof Error ? `${error.name}: ${error.message}` : error
+          asText(error)
         }`,
         { cause: error },
       ),
@@ -955,9 +955,9 @@ export class Scheduler {
     const reason = this.#misfortune;
     this.#misfortune = undefined;
     const error = new RemoteError(
-      `Cannot rebuild the result of ${task.label}: ${reason}`,
+      `Cannot rebuild the result of ${task.label}: ${asText(reason)}`,
       worker.process.name,
-      reason instanceof Error ? reason.stack ?? "" : String(reason),
+      reason instanceof Error ? reason.stack ?? "" : asText(reason),
       { cause: reason },
     );
     this.#settle(task, FAILURE, error);

@@ -219,6 +219,38 @@ contract(
   },
 );
 
+contract(
+  "LESSON-12 what is thrown may refuse to be shown as text",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    work.registerBoxed(() => {
+      throw Object.create(null);
+    });
+    try {
+      await assertRejects(
+        () => pool.apply(work.box, [1]),
+        RemoteError,
+        'Cannot rebuild the result of task "box": an error that refuses',
+      );
+    } finally {
+      work.registerBoxed();
+    }
+    assertEquals((await pool.apply(work.box, [2])).value, 2);
+
+    const broken = new ctx.Pool({
+      processes: 1,
+      initializer: work.throwOddity,
+      initArgs: ["plain"],
+    });
+    await assertRejects(
+      () => broken.ready,
+      ProcessError,
+      "an error that refuses",
+    );
+    await broken.terminate();
+  },
+);
+
 contract("LESSON-13 a callback that throws harms nobody", async (ctx) => {
   await using pool = new ctx.Pool(1);
   const reported: string[] = [];
