@@ -624,7 +624,9 @@ export class Scheduler {
   #hasRoom(worker: PoolWorker): boolean {
     if (!worker.isOpen) return false;
     const load = worker.tasks.size;
-    if (load === 0) return true;
+    // One that is starting begins with nothing yet: something may come that is more
+    // urgent than what it would be given.
+    if (load === 0) return this.#prioritised === 0 || worker.isReady;
     const window = this.#prioritised > 0 ? 1 : worker.window;
     return load < window && worker.bytes < AHEAD_BYTES;
   }

@@ -314,6 +314,28 @@ contract(
   },
 );
 
+contract(
+  "priority decides also while the workers are still starting",
+  async (ctx) => {
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const names = Mailbox.in<string>(ctx);
+    await using pool = new ctx.Pool({
+      processes: 1,
+      initializer: work.initializeAfter,
+      initArgs: [here, go],
+    });
+    await here.reaches(1, "the worker is starting");
+
+    const results = [0, 1, 2, 3, -1].map((priority) =>
+      pool.apply(work.order, [names, `${priority}`], { priority })
+    );
+    go.set();
+    await Promise.all(results);
+    assertEquals(names.drain(), ["3", "2", "1", "0", "-1"]);
+  },
+);
+
 // ---- the workers ----------------------------------------------------------------------
 
 contract(
