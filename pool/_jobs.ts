@@ -74,7 +74,7 @@ abstract class ResultJob<T> implements Job {
   protected resolve(value: T): void {
     if (this.#isDecided) return;
     this.#isDecided = true;
-    this.#unlisten();
+    this.letGo();
     called(this.options.callback, value);
     fulfil(this.result, value);
   }
@@ -82,12 +82,13 @@ abstract class ResultJob<T> implements Job {
   protected reject(error: unknown): void {
     if (this.#isDecided) return;
     this.#isDecided = true;
-    this.#unlisten();
+    this.letGo();
     called(this.options.errorCallback, error);
     refuse(this.result, error);
   }
 
-  #unlisten(): void {
+  /** Lets go of its signal: its outcome is known, or it has been refused. */
+  letGo(): void {
     if (!this.#onAbort) return;
     this.options.signal?.removeEventListener("abort", this.#onAbort);
     this.#onAbort = undefined;
@@ -141,7 +142,8 @@ export function promiseOfCall<T>(
   scheduler.catchUp();
   scheduler.checkRunning();
   const job = new PlainCall();
-  submitCall(scheduler, scheduler.workOf(CALL, fn, settings), args, job);
+  const work = scheduler.workOf(CALL, fn, settings);
+  submitCall(scheduler, work, args, job, encodedArgs(scheduler, args));
   return job.promise as Promise<T>;
 }
 
@@ -164,8 +166,24 @@ export function callJob<T>(
   const work = scheduler.workOf(CALL, fn, options.settings);
   const job = new CallJob<T>(scheduler, options);
   if (job.result.ready()) return job.result; // its signal was aborted before
-  job.task = submitCall(scheduler, work, args, job);
+  try {
+    const body = encodedArgs(scheduler, args);
+    if (job.result.ready()) drop(body); // or meanwhile
+    else job.task = submitCall(scheduler, work, args, job, body);
+  } catch (error) {
+    job.letGo();
+    throw error;
+  }
   return job.result;
+}
+
+function encodedArgs(
+  scheduler: Scheduler,
+  args: readonly unknown[],
+): Message {
+  const body = scheduler.message(args, "args");
+  checkStillRunning(scheduler, [body]);
+  return body;
 }
 
 function submitCall(
@@ -173,9 +191,8 @@ function submitCall(
   work: Work,
   args: readonly unknown[],
   job: Job,
+  body: Message,
 ): Task {
-  const body = scheduler.message(args, "args");
-  checkStillRunning(scheduler, [body]);
   return scheduler.submit(work, 0, 0, job, body, again(scheduler, work, args));
 }
 

@@ -346,6 +346,30 @@ contract("currentTask() is that of the running task only", async (ctx) => {
   assertEquals(await seen.take("another one looks"), null);
 });
 
+contract(
+  "a signal that is aborted while the arguments are encoded is in time",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const calls = SharedGate.in(ctx);
+    const controller = new AbortController();
+    const item = {
+      lock: new ctx.Lock(),
+      calls,
+      get last() {
+        controller.abort(new EvalError("enough"));
+        return 1;
+      },
+    };
+
+    const { signal } = controller;
+    const result = pool.applyAsync(work.countCall, [item], { signal });
+    await assertRejects(() => result.get(), EvalError);
+    assertEquals(await pool.apply(work.square, [3]), 9);
+    assertEquals(calls.value, 0);
+    assertEquals(pool.statistics().tasks.submitted, 1);
+  },
+);
+
 contract("a signal that outlives its work is let go", async (ctx) => {
   await using pool = new ctx.Pool(1);
   const { signal } = new AbortController();
@@ -366,6 +390,8 @@ contract("a signal that outlives its work is let go", async (ctx) => {
   assertEquals(await result.get({ signal }), 4);
   await pool.map(work.square, [1, 2], { signal });
   await assertRejects(() => pool.apply(work.toInt, ["x"], { signal }));
+  const refused = () => pool.applyAsync(work.identity, [() => {}], { signal });
+  assertThrows(refused, EncodingError);
   const it = pool.imap(work.square, [1, 2], { signal });
   for await (const _ of it);
   const left = pool.imap(work.square, numbers(100), { signal });
