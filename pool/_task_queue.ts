@@ -54,35 +54,39 @@ export class TaskQueue {
     }
   }
 
-  /** Says that a task in it has been abandoned. It stays where it is. */
+  /** Says that a task in it has been abandoned. It stays while others wait. */
   forget(): void {
-    this.#size--;
+    if (--this.#size === 0) this.#empty();
   }
 
   /** Takes the next task that is still wanted. */
   shift(): Task | undefined {
-    if (this.#size === 0) {
-      if (this.#lines.length > 0) this.#lines.length = 0;
-      return undefined;
-    }
-    for (let i = 0; i < this.#lines.length; i++) {
-      const line = this.#lines[i]!;
-      while (line.head < line.tasks.length) {
-        const task = line.tasks[line.head]!;
-        line.tasks[line.head++] = undefined;
-        if (line.head >= CUT_AT && line.head * 2 >= line.tasks.length) {
-          line.tasks = line.tasks.slice(line.head);
-          line.head = 0;
-        }
-        if (task.isAbandoned) continue;
-        this.#size--;
-        return task;
+    const lines = this.#lines;
+    while (this.#size > 0) {
+      const line = lines[0]!;
+      if (line.head === line.tasks.length) { // it was kept, see below
+        lines.shift();
+        continue;
       }
-      if (line.head === line.tasks.length) {
-        line.tasks.length = line.head = 0;
+      const task = line.tasks[line.head]!;
+      line.tasks[line.head++] = undefined;
+      if (line.head === line.tasks.length && lines.length > 1) lines.shift();
+      else if (line.head >= CUT_AT && line.head * 2 >= line.tasks.length) {
+        line.tasks = line.tasks.slice(line.head);
+        line.head = 0;
       }
+      if (task.isAbandoned) continue;
+      if (--this.#size === 0) this.#empty();
+      return task;
     }
     return undefined;
+  }
+
+  /** One line is kept: most often that of the next task. */
+  #empty(): void {
+    const [line] = this.#lines;
+    line!.tasks.length = line!.head = 0;
+    this.#lines.length = 1;
   }
 
   /** Takes all that are still wanted. */
