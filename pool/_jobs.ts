@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { PoolTerminatedError } from "../errors.ts";
 import type { Message } from "../memory/mod.ts";
 import {
   AsyncResult,
@@ -229,18 +228,19 @@ class MapJob<R> extends ResultJob<R[]> {
 
   override ended(task: Task, kind: number, value: unknown): void {
     this.tasks.delete(task);
+    // With failFast the rest of the chunk has not been done.
+    let ended = 0;
     const errors = spread<R>(task, kind, value, (i, result) => {
       this.#values[task.index + i] = result;
+      ended++;
     });
-    this.#progress.add(task.count - errors.length, errors.length);
+    this.#progress.add(Math.max(0, ended - errors.length), errors.length);
     const [first] = errors;
     if (first) this.#failure ??= { error: first[1] };
     this.#left--;
     if (this.#failure && (this.#left === 0 || this.options.failFast)) {
       this.reject(this.#failure.error);
       this.abandon();
-    } else if (this.#failure?.error instanceof PoolTerminatedError) {
-      this.reject(this.#failure.error); // nothing more will come
     } else if (this.#left === 0) this.resolve(this.#values);
   }
 

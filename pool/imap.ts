@@ -404,6 +404,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
         this.#finish(this.#takers.shift()!);
       } else break;
     }
+    if (this.#isExhausted()) this.#unlisten(); // it may be asked no more
     if (!this.#isPulling && this.#hasRoom()) this.#pull();
   }
 

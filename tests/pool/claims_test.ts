@@ -394,6 +394,10 @@ contract("a signal that outlives its work is let go", async (ctx) => {
   assertThrows(refused, EncodingError);
   const it = pool.imap(work.square, [1, 2], { signal });
   for await (const _ of it);
+  // Nor does an iterator have to be asked once more than it has results.
+  const asked = pool.imap(work.square, [1, 2], { signal });
+  for (let i = 0; i < 2; i++) await asked.next();
+  assertEquals(listeners, 0);
   const left = pool.imap(work.square, numbers(100), { signal });
   await left.next({ signal });
   await left.return();
@@ -545,6 +549,45 @@ contract("with a time limit each item is a task of its own", async (ctx) => {
   await pool.map(work.square, numbers(40), { timeout: SOON_MS });
   assertEquals(pool.statistics().tasks.submitted, 40);
 });
+
+contract(
+  "onProgress counts only items that have been done, also with failFast",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    for (const failFast of [true, false]) {
+      const reports: number[][] = [];
+      const options = {
+        chunkSize: 9,
+        failFast,
+        onProgress: ({ done, failed, total }: Progress) => {
+          reports.push([done, failed, total!]);
+        },
+      };
+      await assertRejects(
+        () => pool.map(work.throwAtThree, [1, 2, 3, 4, 5], options),
+        RangeError,
+      );
+      assertEquals(reports, [[failFast ? 2 : 4, 1, 5]]);
+    }
+  },
+);
+
+contract(
+  "map() waits for all items, though one throws what a terminated pool does",
+  async (ctx) => {
+    await using pool = new ctx.Pool(2);
+    const here = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const items = numbers(2).map((i) => ({ i, here, go }));
+
+    const result = pool.mapAsync(work.seemTerminated, items, 1);
+    await here.reaches(1, "the second runs");
+    await until(() => pool.statistics().tasks.held === 1, "the first failed");
+    assertEquals(result.ready(), false);
+    go.set();
+    await assertRejects(() => result.get(), PoolTerminatedError, "another");
+  },
+);
 
 contract("onProgress is not called for every item", async (ctx) => {
   await using pool = new ctx.Pool(1);
