@@ -310,8 +310,9 @@ export class PoolWorker {
     body: Message | Uint8Array,
     reference: (fn: number) => Uint8Array,
   ): void {
-    // Its memory may be somebody else's by now.
-    if (this.#isFreed) throw new Error("Cannot give a task to who has ended");
+    if (this.#isFreed) { // its memory may be somebody else's by now
+      throw new Error("Cannot give a task to a worker that has ended");
+    }
     const { orders, definitions } = this.#channel;
     const { sequence, work, parcel, buffers } = task;
     const { fn } = work;

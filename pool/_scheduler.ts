@@ -567,6 +567,7 @@ export class Scheduler {
   }
 
   #neverReady(): void {
+    if (this.#isReadyTold) return;
     this.#readiness?.promise.catch(() => {}); // not a failure of anything
     this.#failReady(
       new PoolTerminatedError(

@@ -94,6 +94,25 @@ contract(
 );
 
 contract(
+  "terminate() from an errorCallback ends what the dead worker had, too",
+  async (ctx) => {
+    const pool = new ctx.Pool(1);
+    await pool.ready;
+    let ended: Promise<void> | undefined;
+    const lost = pool.applyAsync(work.exitWith, [3], {
+      errorCallback: () => ended = pool.terminate(),
+    });
+    const behind = numbers(3).map((i) => pool.apply(work.square, [i]));
+
+    await assertRejects(() => lost.get(), WorkerLostError);
+    for (const result of behind) {
+      await assertRejects(() => result, PoolTerminatedError);
+    }
+    await ended;
+  },
+);
+
+contract(
   "what is submitted behind a lost task is done, after many short ones",
   async (ctx) => {
     await using pool = new ctx.Pool(1);
