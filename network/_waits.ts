@@ -76,12 +76,14 @@ export class Waits {
       resolve: resolve as (outcome: unknown) => void,
       reject,
     };
+    // Before the limits are set: a very short time is up by then, and whoever is
+    // not in the line yet cannot be taken out of it.
+    this.#waiters.add(waiter);
+    if (this.#waiters.size === 1) this.#onBusy(true);
     const limits = limit({ timeout, signal }, {
       onTimeout: () => this.#remove(waiter) && resolve(TIMED_OUT),
       onAbort: () => this.#remove(waiter) && reject(signal?.reason),
     });
-    this.#waiters.add(waiter);
-    if (this.#waiters.size === 1) this.#onBusy(true);
     try {
       return await promise;
     } finally {
@@ -121,7 +123,7 @@ export interface Limits {
  * Sets the limits of a wait.
  *
  * @param options The time, checked, and the signal, which is not aborted yet.
- * @param on What to do when they strike.
+ * @param on What to do when they strike; a time that is up already does so at once.
  */
 export function limit(
   { timeout = Infinity, signal }: WaitOptions,

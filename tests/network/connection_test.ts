@@ -32,6 +32,8 @@ const MIB = 1024 ** 2;
 const BOTH_WAYS_BYTES = 64 * MIB;
 /** Messages that both ends send before either receives, in all 16 MiB. */
 const BOTH_WAYS_MESSAGES = 256;
+/** Milliseconds that are over before a timer could be set. */
+const TINY_TIMEOUTS = [Number.MIN_VALUE, 1e-4];
 const ALPHABET = ascii("abcdefghijklmnopqrstuvwxyz");
 
 // The first pipe opens the system's library, which stays open; not in a test, for
@@ -326,6 +328,24 @@ Deno.test("SocketConnection.recv() takes nothing when its time runs out or it is
   await there.send("still there");
   assertEquals(await here.recv({ timeout: 1e6 }), "still there");
 });
+
+for (const timeout of TINY_TIMEOUTS) {
+  Deno.test(`a wait of ${timeout} ms for a connection or a listener ends`, async () => {
+    using ends = await pair();
+    const { here, there, listener } = ends;
+    await assertRejects(() => here.recv({ timeout }), TimeoutError);
+    await assertRejects(
+      () => here.recvBytes(undefined, { timeout }),
+      TimeoutError,
+    );
+    assertEquals(await here.poll({ timeout }), false);
+    await assertRejects(() => listener.accept({ timeout }), TimeoutError);
+    // Nobody was left standing in line.
+    const receiving = here.recv();
+    await there.send("for the next");
+    assertEquals(await receiving, "for the next");
+  });
+}
 
 Deno.test("SocketConnection.send() gives up waiting, and only what was begun arrives", async () => {
   using ends = await pair<number | Uint8Array>();
