@@ -116,27 +116,32 @@ export async function Client<T = unknown>(
   return connectionOver<T>(link);
 }
 
-/** Does something in limited time; what comes too late cleans up after itself. */
-async function within<T>(
+/** Connects in limited time; a link that comes too late is closed. */
+async function within(
   options: WaitOptions,
   name: string,
-  action: (abandoned: AbortSignal) => Promise<T>,
-): Promise<T> {
+  connect: (abandoned: AbortSignal) => Promise<Link>,
+): Promise<Link> {
   const timeout = checkedTimeout(options.timeout);
   const { signal } = options;
   checkSignal(signal);
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const outOfTime = () => new TimeoutError(`Cannot connect to ${name} in time`);
+  if (timeout <= 0) throw outOfTime(); // it takes several turns
+  const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const abandoned = new AbortController();
   const giveUp = (reason: unknown) => {
     reject(reason);
     abandoned.abort(reason);
   };
-  const limits = limit({ timeout: Math.max(timeout, 0), signal }, {
-    onTimeout: () =>
-      giveUp(new TimeoutError(`Cannot connect to ${name} in time`)),
+  const limits = limit({ timeout, signal }, {
+    onTimeout: () => giveUp(outOfTime()),
     onAbort: () => giveUp(signal?.reason),
   });
-  action(abandoned.signal).then(resolve, reject);
+  connect(abandoned.signal).then(
+    // Also if it was given up between the last step of connecting and this.
+    (link) => abandoned.signal.aborted ? link.close() : resolve(link),
+    reject,
+  );
   try {
     return await promise;
   } finally {

@@ -23,7 +23,7 @@ import {
 } from "../../errors.ts";
 import { placeFor } from "../../network/address.ts";
 import { Client, Listener } from "../../network/mod.ts";
-import type { Address, Family } from "../../network/mod.ts";
+import type { Address, Family, SocketConnection } from "../../network/mod.ts";
 import { until } from "../_support/gate.ts";
 import {
   anywhere,
@@ -43,6 +43,10 @@ const SERVED_MS = 1000;
 const CLIENTS = 1000;
 /** Listeners one after the other at one port. */
 const RESTARTS = 50;
+/** More than there are between a socket that is connected and its `Client()`. */
+const STEPS = 20;
+/** Only ends what would hang for ever. */
+const HANG_MS = 30_000;
 
 for (const family of FAMILIES) {
   Deno.test(`LIST-01 Listener refuses an address that is taken (${family})`, () => {
@@ -731,6 +735,35 @@ Deno.test("Client rejects with the signal's reason and leaves no connection", as
   await connecting;
   assert(await peer.sawEnd());
   await assertRejects(() => Client({ port }, { signal }), Error, "my mind");
+});
+
+Deno.test("Client that is aborted in any step of connecting leaves no connection", async () => {
+  using listener = new Listener();
+  const { connect } = Deno;
+  for (let step = 0; step < STEPS; step++) {
+    const controller = new AbortController();
+    // Something else of the same turn aborts so many steps after the socket is
+    // there.
+    Deno.connect = (async (options: Deno.ConnectOptions) => {
+      const socket = await connect(options);
+      (async () => {
+        for (let i = 0; i < step; i++) await null;
+        controller.abort(new Error("changed my mind"));
+      })();
+      return socket;
+    }) as typeof Deno.connect;
+    let there: SocketConnection | undefined;
+    try {
+      there = await Client(listener.address, { signal: controller.signal });
+    } catch (error) {
+      assertEquals((error as Error).message, "changed my mind");
+    } finally {
+      Deno.connect = connect;
+    }
+    using here = await listener.accept();
+    there?.close();
+    await assertRejects(() => here.recv({ timeout: HANG_MS }), EofError);
+  }
 });
 
 Deno.test("Client with no time at all gives up at once", async () => {
