@@ -4,7 +4,8 @@
  *
  * A frame that waits can be taken back. One that has been begun cannot, as half a
  * frame would spoil all that follow; a sender that gives up then is told so, and
- * the frame goes on its way.
+ * the frame goes on its way. One that does not want to wait begins all the same, if
+ * nothing is before it, and is told when the system has had time to take it.
  *
  * Runs in the parent and in the child.
  *
@@ -17,6 +18,13 @@ import { limit } from "./_waits.ts";
 
 /** Frames that wait are put together up to this: four writes cost as one. */
 const TOGETHER_BYTES = 64 * 1024;
+
+/**
+ * What the system has at least to say whether it has taken a frame. Mostly it says
+ * so in the next turn of the event loop; whether a socket that was just accepted
+ * takes anything has to be found out first, which may take several.
+ */
+const ATTEMPT_MS = 10;
 
 /** Where bytes go: a `Deno.Conn`. */
 export interface ByteSink {
@@ -36,6 +44,8 @@ export class Outbox {
   readonly #sink: ByteSink;
   readonly #onWriting: (isWriting: boolean) => void;
   #waiting: Pending[] = [];
+  /** What is being written, or was last. */
+  #batch: readonly Pending[] = [];
   #isWriting = false;
   /** Why nothing can be written any more. */
   #failure: (() => Error) | undefined;
@@ -74,8 +84,7 @@ export class Outbox {
     const pending = { frame, resolve, reject };
     this.#waiting.push(pending);
     if (!this.#isWriting) this.#drain();
-    // Tried once, and begun.
-    if (timeout <= 0 || timeout === Infinity && !signal) return await promise;
+    if (timeout === Infinity && !signal) return await promise;
     const limits = limit({ timeout, signal }, {
       onTimeout: () =>
         reject(outOfTime(
@@ -87,7 +96,7 @@ export class Outbox {
         this.#takeBack(pending);
         reject(signal?.reason);
       },
-    });
+    }, ATTEMPT_MS);
     try {
       await promise;
     } finally {
@@ -95,10 +104,11 @@ export class Outbox {
     }
   }
 
-  /** Lets nothing out any more; what waits is rejected. */
+  /** Lets nothing out any more; what is not out is rejected. */
   close(failure: () => Error): void {
     if (this.#failure) return;
     this.#failure = failure;
+    for (const { reject } of this.#batch) reject(failure());
     for (const { reject } of this.#waiting.splice(0)) reject(failure());
   }
 
@@ -112,13 +122,12 @@ export class Outbox {
   async #drain(): Promise<void> {
     this.#isWriting = true;
     while (this.#waiting.length > 0) {
-      const batch = this.#nextBatch();
+      this.#batch = this.#nextBatch();
       try {
-        await this.#write(together(batch));
-        for (const { resolve } of batch) resolve();
+        await this.#write(together(this.#batch));
+        for (const { resolve } of this.#batch) resolve();
       } catch (error) {
         this.close(() => brokenPipe(error));
-        for (const { reject } of batch) reject(this.#failure!());
       }
     }
     this.#isWriting = false;
@@ -138,7 +147,7 @@ export class Outbox {
 
   async #write(bytes: Uint8Array): Promise<void> {
     let written = 0;
-    while (written < bytes.byteLength) {
+    while (written < bytes.byteLength && !this.#failure) {
       this.#onWriting(true);
       written += await this.#sink.write(bytes.subarray(written));
     }

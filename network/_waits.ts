@@ -76,8 +76,7 @@ export class Waits {
       resolve: resolve as (outcome: unknown) => void,
       reject,
     };
-    // Before the limits are set: a very short time is up by then, and whoever is
-    // not in the line yet cannot be taken out of it.
+    // In the line before there are limits, which take it out of the line.
     this.#waiters.add(waiter);
     if (this.#waiters.size === 1) this.#onBusy(true);
     const limits = limit({ timeout, signal }, {
@@ -120,25 +119,34 @@ export interface Limits {
 }
 
 /**
- * Sets the limits of a wait.
+ * Sets the limits of a wait. They strike in a later turn of the event loop, however
+ * short the time.
  *
  * @param options The time, checked, and the signal, which is not aborted yet.
- * @param on What to do when they strike; a time that is up already does so at once.
+ * @param on What to do when they strike.
+ * @param graceMs Time that there is beyond that, counted from a turn of its own.
  */
 export function limit(
   { timeout = Infinity, signal }: WaitOptions,
   on: { onTimeout: () => void; onAbort: () => void },
+  graceMs: number = 0,
 ): Limits {
+  let grace = graceMs;
   const deadline = performance.now() + timeout;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const sleep = () => {
-    const leftMs = deadline - performance.now();
-    if (leftMs === Infinity) return;
-    // A timer may strike a little early.
-    if (leftMs <= 0) return on.onTimeout();
-    timer = setTimeout(sleep, Math.min(Math.ceil(leftMs), LONGEST_TIMER_MS));
+  const sleep = (ms: number) => {
+    const rounded = Math.max(Math.ceil(ms), 0);
+    timer = setTimeout(strike, Math.min(rounded, LONGEST_TIMER_MS));
   };
-  sleep();
+  const strike = () => {
+    const leftMs = deadline - performance.now();
+    // A timer may strike a little early.
+    if (leftMs > 0) return sleep(leftMs);
+    if (grace <= 0) return on.onTimeout();
+    sleep(grace);
+    grace = 0;
+  };
+  if (timeout !== Infinity) sleep(timeout);
   signal?.addEventListener("abort", on.onAbort);
   return {
     lift: () => {

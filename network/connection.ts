@@ -52,7 +52,8 @@ export let connectionOver: <T>(link: Link) => SocketConnection<T>;
  *   Messages are read ahead up to 1 MiB; beyond that, only while both ends are
  *   sending.
  * - **Cancelling:** an aborted or timed-out call takes nothing. A message whose
- *   sending has begun may still arrive.
+ *   sending has begun may still arrive. With `timeout: 0` one is sent that the
+ *   system takes whole at once.
  * - **Closing:** the other end gets what was sent before and then an
  *   {@linkcode EofError}.
  * - **Keeping alive:** a call that waits keeps the program alive, an open

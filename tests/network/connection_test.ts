@@ -25,7 +25,15 @@ import { Client, Listener, recvJson, sendJson } from "../../network/mod.ts";
 import type { AnyConnection, SocketConnection } from "../../network/mod.ts";
 import { Pipe } from "../../primitives/pipe.ts";
 import { wait } from "../../primitives/wait.ts";
-import { ascii, FAMILIES, framed, pair, RawPeer, text } from "./_peers.ts";
+import {
+  anywhere,
+  ascii,
+  FAMILIES,
+  framed,
+  pair,
+  RawPeer,
+  text,
+} from "./_peers.ts";
 
 const MIB = 1024 ** 2;
 /** What both ends send at once. */
@@ -34,6 +42,8 @@ const BOTH_WAYS_BYTES = 64 * MIB;
 const BOTH_WAYS_MESSAGES = 256;
 /** Milliseconds that are over before a timer could be set. */
 const TINY_TIMEOUTS = [Number.MIN_VALUE, 1e-4];
+/** Messages that are sent without any time, each of which has to go out. */
+const ATTEMPTS = 500;
 const ALPHABET = ascii("abcdefghijklmnopqrstuvwxyz");
 
 // The first pipe opens the system's library, which stays open; not in a test, for
@@ -374,6 +384,49 @@ Deno.test("SocketConnection.send() gives up waiting, and only what was begun arr
   await Promise.all([first, second, last]);
   assertEquals(received.filter((value) => value !== "big"), [5]);
 });
+
+for (const family of FAMILIES) {
+  Deno.test(`SocketConnection.send() without time ends although nobody reads (${family})`, async () => {
+    using listener = new Listener(anywhere(family), { family });
+    const big = new Uint8Array(8 * MIB).fill(7);
+    for (const timeout of [0, -1, Number.MIN_VALUE]) {
+      using peer = await RawPeer.connect(listener.address);
+      using here = await listener.accept();
+      await assertRejects(
+        () => here.sendBytes(big, 0, undefined, { timeout }),
+        TimeoutError,
+        "may still arrive",
+      );
+      // And it does, as half of it would spoil what follows.
+      assert(equal((await peer.readMessage())!, big));
+      await here.sendBytes(ascii("next"), 0, undefined, { timeout: 1e6 });
+      assertEquals(text(await peer.readMessage()), "next");
+    }
+  });
+
+  Deno.test(`SocketConnection.send() without time hears its signal (${family})`, async () => {
+    using listener = new Listener(anywhere(family), { family });
+    using _peer = await RawPeer.connect(listener.address);
+    using here = await listener.accept();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const sending = here.sendBytes(new Uint8Array(8 * MIB), 0, undefined, {
+      timeout: 0,
+      signal,
+    });
+    controller.abort(new Error("changed my mind"));
+    await assertRejects(() => sending, Error, "changed my mind");
+  });
+
+  Deno.test(`SocketConnection.send() without time sends what the system takes (${family})`, async () => {
+    using ends = await pair<number>(family);
+    const { here, there } = ends;
+    for (let i = 0; i < ATTEMPTS; i++) {
+      await here.send(i, { timeout: 0 });
+      assertEquals(await there.recv(), i);
+    }
+  });
+}
 
 Deno.test("SocketConnection serves those who receive in order", async () => {
   using ends = await pair<number>();
