@@ -96,6 +96,8 @@ export class FrameReader {
   #body: Uint8Array<ArrayBuffer> | undefined;
   #bodyLength = 0;
   #bodyCame = 0;
+  #isAtEnd = false;
+  #isStopped = false;
 
   /**
    * Starts at the beginning of a message.
@@ -104,6 +106,16 @@ export class FrameReader {
    */
   constructor(source: ByteSource) {
     this.#source = source;
+  }
+
+  /** Whether there are no more bytes: the other side has closed its end. */
+  get isAtEnd(): boolean {
+    return this.#isAtEnd;
+  }
+
+  /** Has it read nothing more after the read that is going on. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /**
@@ -121,11 +133,12 @@ export class FrameReader {
       if (message) return message;
       let cause: unknown;
       try {
-        if (await this.#fill()) continue;
+        if (!this.#isStopped && await this.#fill()) continue;
       } catch (error) {
         // Killed or unplugged: that is an end as well.
         cause = error;
       }
+      this.#isAtEnd = !this.#isStopped;
       throw this.#endedWith(cause);
     }
   }

@@ -28,10 +28,12 @@ export class Inbox {
   readonly #reader: FrameReader;
   readonly #maxMessageBytes: number;
   readonly #onChange: () => void;
+  readonly #onEnd: (cause: unknown) => void;
   readonly #messages: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
   #mark = MARK_BYTES;
   #end: Error | undefined;
+  #isClosed = false;
   #goOn: (() => void) | undefined;
   #isWriting = false;
   #stall: ReturnType<typeof setTimeout> | undefined;
@@ -42,15 +44,19 @@ export class Inbox {
    * @param reader Where messages come from.
    * @param maxMessageBytes How long one may be.
    * @param onChange Called when a message or the end has come.
+   * @param onEnd Called when the other side has closed its end, with what the
+   * system says of that.
    */
   constructor(
     reader: FrameReader,
     maxMessageBytes: number,
     onChange: () => void,
+    onEnd: (cause: unknown) => void,
   ) {
     this.#reader = reader;
     this.#maxMessageBytes = maxMessageBytes;
     this.#onChange = onChange;
+    this.#onEnd = onEnd;
     this.#pump();
   }
 
@@ -95,6 +101,8 @@ export class Inbox {
 
   /** Stops reading; what was read is forgotten. */
   close(): void {
+    this.#isClosed = true;
+    this.#reader.stop();
     this.#messages.length = 0;
     this.#bytes = 0;
     this.#isWriting = false;
@@ -106,12 +114,14 @@ export class Inbox {
       while (true) {
         if (this.#bytes >= this.#mark) await this.#pause();
         const message = await this.#reader.next(this.#maxMessageBytes);
+        if (this.#isClosed) return;
         this.#messages.push(message);
         this.#bytes += message.byteLength + MESSAGE_BYTES;
         this.#onChange();
       }
     } catch (error) {
       this.#end = error as Error;
+      if (this.#reader.isAtEnd) this.#onEnd(this.#end.cause);
       this.#onChange();
     }
   }

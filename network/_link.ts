@@ -12,6 +12,7 @@
  */
 import { ProcessError } from "../errors.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import { farewell } from "./_farewell.ts";
 import { frameOf, FrameReader } from "./_frames.ts";
 import { Inbox } from "./_inbox.ts";
 import { Outbox } from "./_outbox.ts";
@@ -48,7 +49,7 @@ export class Link implements ChallengeConnection {
     );
     this.#waits = new Waits((isBusy) => this.keepAlive(isBusy));
     // Else each message would wait for the acknowledgement of the last.
-    if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay();
+    if (isTcp(socket)) socket.setNoDelay();
     this.keepAlive(false);
   }
 
@@ -92,6 +93,8 @@ export class Link implements ChallengeConnection {
       this.#reader,
       maxMessageBytes,
       () => this.#waits.look(),
+      // Nobody closes one half only here. A farewell there would take what is sent.
+      (cause) => this.#outbox.breakOff(cause),
     );
     this.#inbox.writing(this.#outbox.isBusy);
   }
@@ -151,20 +154,33 @@ export class Link implements ChallengeConnection {
   /** Closes the socket; whoever waits is rejected. Twice is fine. */
   close(): void {
     if (this.#isClosed) return;
-    // What is going on ends soon, and somebody may wait for that.
-    this.keepAlive(true);
+    this.#closeSocket();
     this.#isClosed = true;
-    this.#socket.close();
     this.#outbox.close(handleClosed);
     this.#inbox?.close();
     this.#waits.look();
     this.onClose?.();
   }
 
+  #closeSocket(): void {
+    const socket = this.#socket;
+    // Before it is open, and when the other end is closed, nothing can get lost.
+    if (this.#inbox && !this.#reader.isAtEnd && isTcp(socket)) {
+      return farewell(socket);
+    }
+    // What is going on ends soon, and somebody may wait for that.
+    this.keepAlive(true);
+    socket.close();
+  }
+
   #openInbox(): Inbox {
     if (this.#isClosed) throw handleClosed();
     return this.#inbox!;
   }
+}
+
+function isTcp(socket: Deno.Conn): socket is Deno.TcpConn {
+  return "setNoDelay" in socket;
 }
 
 function handleClosed(): ProcessError {

@@ -112,6 +112,11 @@ export class Outbox {
     for (const { reject } of this.#waiting.splice(0)) reject(failure());
   }
 
+  /** Nobody reads any more. */
+  breakOff(cause: unknown): void {
+    this.close(() => brokenPipe(cause));
+  }
+
   #takeBack(pending: Pending): boolean {
     const index = this.#waiting.indexOf(pending);
     if (index < 0) return false;
@@ -127,7 +132,7 @@ export class Outbox {
         await this.#write(together(this.#batch));
         for (const { resolve } of this.#batch) resolve();
       } catch (error) {
-        this.close(() => brokenPipe(error));
+        this.breakOff(error);
       }
     }
     this.#isWriting = false;
@@ -176,7 +181,9 @@ function outOfTime(what: string): TimeoutError {
 }
 
 function brokenPipe(cause: unknown): Error {
-  return new Deno.errors.BrokenPipe("Cannot send as the other end is closed", {
-    cause,
-  });
+  const options = cause === undefined ? {} : { cause };
+  return new Deno.errors.BrokenPipe(
+    "Cannot send as the other end is closed",
+    options,
+  );
 }

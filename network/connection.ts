@@ -55,7 +55,7 @@ export let connectionOver: <T>(link: Link) => SocketConnection<T>;
  *   sending has begun may still arrive. With `timeout: 0` one is sent that the
  *   system takes whole at once.
  * - **Closing:** the other end gets what was sent before and then an
- *   {@linkcode EofError}.
+ *   {@linkcode EofError}, also if it was sending itself.
  * - **Keeping alive:** a call that waits keeps the program alive, an open
  *   connection alone does not.
  * - **Differs from Python:** it cannot be sent to another process, as Deno cannot
@@ -292,6 +292,9 @@ export class SocketConnection<T = unknown> implements AnyConnection<T> {
   /**
    * Closes it. Calls that wait reject, loops end; sends that were not awaited are
    * given up. Doing it twice is fine.
+   *
+   * - **TCP:** what was sent is delivered as long as the program goes on, which this
+   *   does not make it do: until the other end is closed, or for 5 seconds.
    */
   close(): void {
     if (this.closed) return;

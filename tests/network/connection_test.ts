@@ -9,6 +9,7 @@ import {
   assertEquals,
   assertGreaterOrEqual,
   assertInstanceOf,
+  assertLess,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -25,11 +26,13 @@ import { Client, Listener, recvJson, sendJson } from "../../network/mod.ts";
 import type { AnyConnection, SocketConnection } from "../../network/mod.ts";
 import { Pipe } from "../../primitives/pipe.ts";
 import { wait } from "../../primitives/wait.ts";
+import { until } from "../_support/gate.ts";
 import {
   anywhere,
   ascii,
   FAMILIES,
   framed,
+  openFiles,
   pair,
   RawPeer,
   text,
@@ -44,6 +47,10 @@ const BOTH_WAYS_MESSAGES = 256;
 const TINY_TIMEOUTS = [Number.MIN_VALUE, 1e-4];
 /** Messages that are sent without any time, each of which has to go out. */
 const ATTEMPTS = 500;
+/** More than the system's buffers take. */
+const ANSWER_BYTES = 4_000_000;
+/** More connections than are kept open for a farewell. */
+const FAREWELLS = 300;
 const ALPHABET = ascii("abcdefghijklmnopqrstuvwxyz");
 
 // The first pipe opens the system's library, which stays open; not in a test, for
@@ -144,6 +151,77 @@ for (const family of FAMILIES) {
     await here.sendBytes(new Uint8Array(100));
     peer[Symbol.dispose]();
     await assertRejects(() => here.recvBytes(), EofError);
+  });
+
+  Deno.test(`CONN-X1 close() loses nothing of what was sent to one that keeps on sending (${family})`, async () => {
+    using listener = new Listener(anywhere(family), { maxMessageBytes: MIB });
+    using peer = await RawPeer.connect(listener.address);
+    const here = await listener.accept();
+    const frame = framed(new Uint8Array(64 * 1024));
+    const flooding = (async () => {
+      while (true) await peer.write(frame);
+    })().catch(() => {}); // until the other end is closed
+    // As many as the system takes of what nobody reads yet.
+    let sent = 0;
+    await assertRejects(async () => {
+      for (;; sent++) {
+        await here.sendBytes(new Uint8Array(64 * 1024), 0, undefined, {
+          timeout: 50,
+        });
+      }
+    }, TimeoutError);
+    here.close();
+    let received = 0;
+    try {
+      while (await peer.readMessage()) received++;
+    } catch (error) {
+      assertInstanceOf(error, Deno.errors.ConnectionReset);
+    }
+    assertGreaterOrEqual(received, sent);
+    peer[Symbol.dispose]();
+    await flooding;
+  });
+
+  Deno.test(`CONN-X1 close() is the end for one that sends, after all that was sent (${family})`, async () => {
+    using ends = await pair<string>(family);
+    const { here, there } = ends;
+    await there.send("request");
+    // More than is read ahead.
+    const flooding = Array.from(
+      { length: 8 },
+      () => there.sendBytes(new Uint8Array(512 * 1024)).catch((error) => error),
+    );
+    assertEquals(await here.recv(), "request");
+    const answer = new Uint8Array(ANSWER_BYTES).fill(7);
+    await here.sendBytes(answer);
+    await here.send("and goodbye");
+    here.close();
+    assert(equal(await there.recvBytes(), answer));
+    assertEquals(await there.recv(), "and goodbye");
+    await assertRejects(() => there.recv(), EofError);
+    await Promise.all(flooding);
+    await assertRejects(
+      () => there.send("into the void"),
+      Deno.errors.BrokenPipe,
+    );
+  });
+
+  Deno.test(`CONN-X1 close() is the end at once for what is being sent (${family})`, async () => {
+    using listener = new Listener(anywhere(family), { family });
+    using _peer = await RawPeer.connect(listener.address);
+    const here = await listener.accept();
+    const sending = assertRejects(
+      () => here.sendBytes(new Uint8Array(BOTH_WAYS_BYTES)),
+      ProcessError,
+      "handle is closed",
+    );
+    const waiting = assertRejects(
+      () => here.recv(),
+      ProcessError,
+      "handle is closed",
+    );
+    here.close();
+    await Promise.all([sending, waiting]);
   });
 
   Deno.test(`LESSON-31 both ends send ${BOTH_WAYS_BYTES / MIB} MiB at once (${family})`, async () => {
@@ -301,6 +379,25 @@ Deno.test("SocketConnection.close() rejects calls that wait and ends loops", asy
     );
   }
   await looping;
+});
+
+Deno.test({
+  name: "CONN-X1 peers that never hang up use up no files",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const before = openFiles();
+    using listener = new Listener({ port: 0 });
+    {
+      using stack = new DisposableStack();
+      for (let i = 0; i < FAREWELLS; i++) {
+        stack.use(await RawPeer.connect(listener.address));
+        (await listener.accept()).close();
+      }
+      assertLess(openFiles(), before + 2 * FAREWELLS - 20);
+    }
+    // Those of the others are closed when they have hung up.
+    await until(() => openFiles() <= before + 3, "the sockets are closed");
+  },
 });
 
 Deno.test("SocketConnection.fileno() and toString() tell connections apart", async () => {

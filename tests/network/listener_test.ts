@@ -7,6 +7,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertLess,
   assertMatch,
   assertNotEquals,
   assertRejects,
@@ -45,6 +46,8 @@ const CLIENTS = 1000;
 const RESTARTS = 50;
 /** More than there are between a socket that is connected and its `Client()`. */
 const STEPS = 20;
+/** How long the other side has to hang up, too. */
+const FAREWELL_MS = 5_000;
 /** Only ends what would hang for ever. */
 const HANG_MS = 30_000;
 
@@ -597,7 +600,9 @@ for (const family of FAMILIES) {
       await serving;
       assertEquals(answers, answers.map((_, i) => 2 * i));
     }
-    if (LINUX) assert(openFiles() <= before + 2);
+    if (LINUX) {
+      await until(() => openFiles() <= before + 2, "the sockets are closed");
+    }
   });
 }
 
@@ -672,6 +677,14 @@ for (
     else await assertRejects(() => folder, Deno.errors.NotFound);
   });
 }
+
+Deno.test("a program that has hung up comes to its end although the other side has not", async () => {
+  const { stdout, code } = await run("hangs up").output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  const [isClosed, ms] = lines.at(-1)!.split(" ");
+  assertEquals([isClosed, code], ["false", 0]);
+  assertLess(Number(ms), FAREWELL_MS);
+});
 
 for (const what of ["accepts", "accepts when full"]) {
   Deno.test(`a program that ${what} goes on until the client has come`, async () => {
