@@ -7,17 +7,23 @@
  * hang. So when reading has stopped and a write hangs for {@linkcode STALL_MS}, the
  * mark is doubled: the other side's write gets on, and the same happens there. It
  * goes back when the messages have been taken. A peer that only wants to fill our
- * memory gets as far as one largest message.
+ * memory gets as far as one largest message, or {@linkcode MARK_BYTES_MAX}.
  *
  * Runs in the parent and in the child.
  *
  * @module
  */
 import { EofError, ProcessError } from "../errors.ts";
+import { Fifo } from "./_fifo.ts";
 import type { FrameReader } from "./_frames.ts";
 
 /** Bytes that are read ahead. */
 const MARK_BYTES = 1024 * 1024;
+/**
+ * The mark at most, if not even a message may be so long: two that send first and
+ * receive then are honest, whatever they allow for one message.
+ */
+const MARK_BYTES_MAX = 64 * MARK_BYTES;
 /** What a message counts for beside its bytes: an object and two headers. */
 const MESSAGE_BYTES = 256;
 /** How long a write hangs before both sides may be waiting for each other. */
@@ -29,7 +35,7 @@ export class Inbox {
   readonly #maxMessageBytes: number;
   readonly #onChange: () => void;
   readonly #onEnd: (cause: unknown) => void;
-  readonly #messages: Uint8Array<ArrayBuffer>[] = [];
+  readonly #messages = new Fifo<Uint8Array<ArrayBuffer>>();
   #bytes = 0;
   #mark = MARK_BYTES;
   #end: Error | undefined;
@@ -62,17 +68,17 @@ export class Inbox {
 
   /** The next message, which stays there. */
   get first(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#messages[0];
+    return this.#messages.first;
   }
 
   /** Whether there is a message or the end. */
   get isReady(): boolean {
-    return this.#messages.length > 0 || this.#end !== undefined;
+    return this.#messages.size > 0 || this.#end !== undefined;
   }
 
   /** Takes the first message away. */
   drop(): void {
-    const message = this.#messages.shift();
+    const message = this.#messages.take();
     if (!message) return;
     this.#bytes -= message.byteLength + MESSAGE_BYTES;
     if (this.#bytes >= MARK_BYTES) return;
@@ -103,7 +109,7 @@ export class Inbox {
   close(): void {
     this.#isClosed = true;
     this.#reader.stop();
-    this.#messages.length = 0;
+    this.#messages.takeAll();
     this.#bytes = 0;
     this.#isWriting = false;
     this.#resume();
@@ -145,7 +151,7 @@ export class Inbox {
     clearTimeout(this.#stall);
     this.#stall = undefined;
     if (!this.#isWriting || !this.#goOn) return;
-    if (this.#mark >= this.#maxMessageBytes) return;
+    if (this.#mark >= Math.max(this.#maxMessageBytes, MARK_BYTES_MAX)) return;
     this.#stall = setTimeout(() => {
       this.#mark = 2 * this.#mark;
       this.#resume();

@@ -14,6 +14,7 @@
 import { TimeoutError } from "../errors.ts";
 import { checkedTimeout, checkSignal } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import { Fifo } from "./_fifo.ts";
 import { limit } from "./_waits.ts";
 
 /** Frames that wait are put together up to this: four writes cost as one. */
@@ -34,7 +35,10 @@ export interface ByteSink {
 
 /** A frame that is not written yet. */
 interface Pending {
-  readonly frame: Uint8Array;
+  /** Not there any more if it was taken back. */
+  frame: Uint8Array | undefined;
+  /** Whether it can still be taken back. */
+  isWaiting: boolean;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -43,8 +47,10 @@ interface Pending {
 export class Outbox {
   readonly #sink: ByteSink;
   readonly #onWriting: (isWriting: boolean) => void;
-  #waiting: Pending[] = [];
-  /** What is being written, or was last. */
+  readonly #waiting = new Fifo<Pending>();
+  /** Places in that line whose frame was taken back. */
+  #gaps = 0;
+  /** What is being written. */
   #batch: readonly Pending[] = [];
   #isWriting = false;
   /** Why nothing can be written any more. */
@@ -81,7 +87,7 @@ export class Outbox {
     if (timeout <= 0 && this.#isWriting) throw outOfTime("nothing was sent");
 
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const pending = { frame, resolve, reject };
+    const pending: Pending = { frame, isWaiting: true, resolve, reject };
     this.#waiting.push(pending);
     if (!this.#isWriting) this.#drain();
     if (timeout === Infinity && !signal) return await promise;
@@ -109,7 +115,7 @@ export class Outbox {
     if (this.#failure) return;
     this.#failure = failure;
     for (const { reject } of this.#batch) reject(failure());
-    for (const { reject } of this.#waiting.splice(0)) reject(failure());
+    for (const { reject } of this.#waiting.takeAll()) reject(failure());
   }
 
   /** Nobody reads any more. */
@@ -118,36 +124,47 @@ export class Outbox {
   }
 
   #takeBack(pending: Pending): boolean {
-    const index = this.#waiting.indexOf(pending);
-    if (index < 0) return false;
-    this.#waiting.splice(index, 1);
+    if (!pending.isWaiting) return false;
+    // Its place stays, as the others would have to move; until it pays.
+    pending.frame = undefined;
+    this.#gaps++;
+    if (this.#gaps * 2 > this.#waiting.size) {
+      this.#waiting.keepOnly(({ frame }) => frame !== undefined);
+      this.#gaps = 0;
+    }
     return true;
   }
 
   async #drain(): Promise<void> {
     this.#isWriting = true;
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.size > 0) {
       this.#batch = this.#nextBatch();
       try {
-        await this.#write(together(this.#batch));
+        await this.#write(together(this.#batch.map(({ frame }) => frame!)));
         for (const { resolve } of this.#batch) resolve();
       } catch (error) {
         this.breakOff(error);
       }
+      this.#batch = [];
     }
     this.#isWriting = false;
     this.#onWriting(false);
   }
 
   #nextBatch(): Pending[] {
-    let count = 1;
-    let byteLength = this.#waiting[0]!.frame.byteLength;
-    while (count < this.#waiting.length) {
-      byteLength += this.#waiting[count]!.frame.byteLength;
-      if (byteLength > TOGETHER_BYTES) break;
-      count++;
+    const batch: Pending[] = [];
+    let byteLength = 0;
+    let next: Pending | undefined;
+    while ((next = this.#waiting.first)) {
+      const { frame } = next;
+      byteLength += frame?.byteLength ?? 0;
+      if (byteLength > TOGETHER_BYTES && batch.length > 0) break;
+      this.#waiting.take();
+      next.isWaiting = false;
+      if (frame) batch.push(next);
+      else this.#gaps--;
     }
-    return this.#waiting.splice(0, count);
+    return batch;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
@@ -159,15 +176,12 @@ export class Outbox {
   }
 }
 
-function together(batch: readonly Pending[]): Uint8Array {
-  if (batch.length === 1) return batch[0]!.frame;
-  const byteLength = batch.reduce(
-    (sum, { frame }) => sum + frame.byteLength,
-    0,
-  );
+function together(frames: readonly Uint8Array[]): Uint8Array {
+  if (frames.length === 1) return frames[0]!;
+  const byteLength = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
   const whole = new Uint8Array(byteLength);
   let position = 0;
-  for (const { frame } of batch) {
+  for (const frame of frames) {
     whole.set(frame, position);
     position += frame.byteLength;
   }

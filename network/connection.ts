@@ -50,7 +50,7 @@ export let connectionOver: <T>(link: Link) => SocketConnection<T>;
  *   bytes with `recvBytes()`, whatever they may begin with.
  * - **Back-pressure:** a send resolves when the system has taken the message.
  *   Messages are read ahead up to 1 MiB; beyond that, only while both ends are
- *   sending.
+ *   sending, up to `maxMessageBytes` or 64 MiB, whichever is more.
  * - **Cancelling:** an aborted or timed-out call takes nothing. A message whose
  *   sending has begun may still arrive. With `timeout: 0` one is sent that the
  *   system takes whole at once.

@@ -51,6 +51,8 @@ const ATTEMPTS = 500;
 const ANSWER_BYTES = 4_000_000;
 /** More connections than are kept open for a farewell. */
 const FAREWELLS = 300;
+/** Only ends what would hang for ever. */
+const HANG_MS = 30_000;
 const ALPHABET = ascii("abcdefghijklmnopqrstuvwxyz");
 
 // The first pipe opens the system's library, which stays open; not in a test, for
@@ -248,6 +250,20 @@ for (const family of FAMILIES) {
       assertEquals(await end.poll(), false);
     };
     await Promise.all([sendThenReceive(here), sendThenReceive(there)]);
+  });
+
+  Deno.test(`LESSON-31 both ends send many messages of the longest that is allowed (${family})`, async () => {
+    const maxMessageBytes = 16 * 1024;
+    using ends = await pair(family, { maxMessageBytes });
+    const sendThenReceive = async (end: SocketConnection) => {
+      for (let i = 0; i < BOTH_WAYS_MESSAGES; i++) {
+        await end.sendBytes(new Uint8Array(maxMessageBytes), 0, undefined, {
+          timeout: HANG_MS,
+        });
+      }
+      for (let i = 0; i < BOTH_WAYS_MESSAGES; i++) await end.recvBytes();
+    };
+    await Promise.all([ends.here, ends.there].map(sendThenReceive));
   });
 }
 
