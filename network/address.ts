@@ -7,6 +7,7 @@
  * @module
  */
 import { makeTempFolder, removeAll } from "./_folders.ts";
+import type { TempFolder } from "./_folders.ts";
 
 /** A TCP address. */
 export interface NetAddress {
@@ -33,8 +34,14 @@ export type Address = string | NetAddress;
 /** A kind of address, by Python's names. */
 export type Family = "AF_UNIX" | "AF_INET";
 
-/** The longest path of a socket on all systems (`sun_path` has 104 to 108 bytes). */
-const PATH_BYTES_MAX = 100;
+/**
+ * The longest path of a socket, by system: `sun_path` without the zero at the end,
+ * or without the one that an abstract name begins with.
+ */
+function longestPath(os: typeof Deno.build.os): number {
+  const hasShort = ["darwin", "freebsd", "netbsd", "aix"].includes(os);
+  return hasShort ? 103 : 107;
+}
 
 /** The pause before a line that was full is tried again. */
 const RETRY_MS = 10;
@@ -77,7 +84,8 @@ function familiesOn(os: typeof Deno.build.os): readonly Family[] {
  * @param family Its family, if it was given.
  * @param os Which system it is for.
  * @throws {TypeError} If it is no address, or not one of that family.
- * @throws {RangeError} If there is no such family here, or no such port.
+ * @throws {RangeError} If there is no such family here, no such port, or no such
+ * path.
  */
 export function placeFor(
   address: Address,
@@ -145,6 +153,11 @@ export async function connectTo(
   place: Place,
   signal: AbortSignal,
 ): Promise<Deno.Conn> {
+  if (place.family === "AF_INET" && place.port === 0) {
+    throw new RangeError(
+      "Cannot use 'address' as its port must not be 0 to connect: take that of the listener's 'address'",
+    );
+  }
   try {
     if (place.family === "AF_INET") {
       const { hostname, port } = place;
@@ -152,6 +165,7 @@ export async function connectTo(
     }
     return await connectToPath(place.path, signal);
   } catch (error) {
+    if (signal.aborted) throw error;
     throw explanation("connect to", place, error);
   }
 }
@@ -222,7 +236,31 @@ function pathPlace(path: string, os: typeof Deno.build.os): Place {
       }`,
     );
   }
+  checkPath(path, longestPath(os));
   return { family: "AF_UNIX", path };
+}
+
+function checkPath(path: string, longest: number): void {
+  const isName = path.startsWith("\0");
+  const text = isName ? path.slice(1) : path;
+  if (bytesOf(text) > longest) {
+    throw new RangeError(
+      `Cannot use 'address' as the path of a socket may have ${longest} bytes here: use a shorter one than ${
+        textOf(path)
+      }`,
+    );
+  }
+  if (!isName && path.includes("\0")) {
+    throw new RangeError(
+      `Cannot use 'address' as a path must not have a zero in it: it is ${
+        textOf(path)
+      }`,
+    );
+  }
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).byteLength;
 }
 
 function netPlace(address: unknown): Place {
@@ -273,13 +311,14 @@ function open(place: Place, backlog = Infinity): Deno.Listener {
 /** A socket in a folder that only this user can look into. */
 function listenAnywhere(): Post {
   let folder = makeTempFolder();
-  if (new TextEncoder().encode(folder.path).byteLength > PATH_BYTES_MAX - 10) {
+  const nameIn = ({ path }: TempFolder) => `${path}/listener`;
+  if (bytesOf(nameIn(folder)) > longestPath(Deno.build.os)) {
     folder.remove();
     folder = makeTempFolder("/tmp");
   }
   let post: Post;
   try {
-    post = listenAt(`${folder.path}/listener`, {});
+    post = listenAt(nameIn(folder), {});
   } catch (error) {
     folder.remove();
     throw error;
@@ -314,11 +353,35 @@ function explanation(
     ],
     [Deno.errors.AddrNotAvailable, "this machine has no such address"],
     [Deno.errors.PermissionDenied, "the system does not permit it"],
+    [Deno.errors.NetworkUnreachable, "no way leads there"],
+    [Deno.errors.NotADirectory, "a part of the path is no folder"],
   ] as const;
+  const text = `Cannot ${action} ${textOf(place)}`;
   for (const [kind, reason] of reasons) {
-    if (!(cause instanceof kind)) continue;
-    const text = `Cannot ${action} ${textOf(place)} as ${reason}`;
-    return new kind(text, { cause });
+    if (cause instanceof kind) {
+      return new kind(`${text} as ${reason}`, { cause });
+    }
   }
-  return cause;
+  return isPath ? cause : hostExplanation(text, cause);
+}
+
+/** For what Deno and the system say of a host without naming it. */
+function hostExplanation(text: string, cause: unknown): unknown {
+  if (cause instanceof URIError) {
+    return new RangeError(
+      `${text} as its 'hostname' cannot be one: give a name or a number`,
+      { cause },
+    );
+  }
+  if (!(cause instanceof Error)) return cause;
+  if (cause.message.startsWith("failed to lookup address")) {
+    return new Error(
+      `${text} as no address was found for its 'hostname': check the name`,
+      { cause },
+    );
+  }
+  // What the system says in its own words, such as "No route to host".
+  return "code" in cause
+    ? new Error(`${text}: ${cause.message}`, { cause })
+    : cause;
 }

@@ -80,7 +80,8 @@ export interface ClientOptions extends WaitOptions {
  * @throws {Deno.errors.NotFound} If there is no such socket.
  * @throws {TypeError} If an argument has the wrong type, or the address is not of
  * the family.
- * @throws {RangeError} If there is no such family, digest or port.
+ * @throws {RangeError} If there is no such family, digest or port, a path is too
+ * long, or a hostname cannot be one.
  */
 export async function Client<T = unknown>(
   address: Address,

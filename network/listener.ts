@@ -175,8 +175,8 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
    * without removing the file.
    * @throws {TypeError} If an argument has the wrong type, or the address is not of
    * the family.
-   * @throws {RangeError} If there is no such family, digest or port, or a number
-   * is not above 0.
+   * @throws {RangeError} If there is no such family, digest or port, a path is too
+   * long, a hostname cannot be one, or a number is not above 0.
    */
   constructor(address?: Address, options: ListenerOptions = {}) {
     const {
@@ -203,6 +203,7 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
         if (onRefusal) queueMicrotask(() => onRefusal(error, peer));
       },
     };
+    checkListener(onRefusal);
     this.#maxMessageBytes = checkCount("maxMessageBytes", maxMessageBytes);
     this.#post = listenAt(address, { family, backlog });
     const doorkeeper = new Doorkeeper(this.#post.socket, settings);
@@ -354,6 +355,15 @@ function checkedDeadline(handshakeTimeout: number): number {
   if (ms > 0) return Math.min(ms, LONGEST_TIMER_MS);
   throw new RangeError(
     `Cannot listen as 'handshakeTimeout' must be above 0: it is ${ms}`,
+  );
+}
+
+function checkListener(onRefusal: unknown): void {
+  if (onRefusal === undefined || typeof onRefusal === "function") return;
+  throw new TypeError(
+    `Cannot listen as 'onRefusal' must be a function: it is ${
+      Deno.inspect(onRefusal)
+    }`,
   );
 }
 

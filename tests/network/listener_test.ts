@@ -313,6 +313,16 @@ for (
   });
 }
 
+Deno.test("LIST-07 Listener refuses an 'onRefusal' that is no function", () => {
+  for (const onRefusal of [5, null, {}]) {
+    assertThrows(
+      () => new Listener({ port: 0 }, { onRefusal: onRefusal as never }),
+      TypeError,
+      "'onRefusal' must be a function",
+    );
+  }
+});
+
 Deno.test("LIST-09 the deadline of handshakes is none for what comes after", async () => {
   const handshakeTimeout = 100;
   using listener = new Listener(undefined, { authkey: KEY, handshakeTimeout });
@@ -348,6 +358,63 @@ Deno.test("LIST-10 Client says what is wrong when nobody is there", async () => 
     Deno.errors.NotFound,
     "no such folder",
   );
+});
+
+for (
+  const [what, address, words] of [
+    [
+      "a path that is too long",
+      `/tmp/${"x".repeat(200)}`,
+      "Cannot use 'address' as the path of a socket may have",
+    ],
+    [
+      "a path whose bytes are too many",
+      `/tmp/${"ä".repeat(60)}`,
+      "use a shorter one",
+    ],
+    ["a path with a zero in it", "/tmp/a\0b", "must not have a zero in it"],
+    [
+      "what cannot be a hostname",
+      { hostname: "no such host", port: 1 },
+      "no such host:1 as its 'hostname' cannot be one",
+    ],
+    ["no hostname", { hostname: "", port: 1 }, "cannot be one"],
+  ] as const
+) {
+  Deno.test(`LIST-10 Listener and Client say what is wrong with ${what}`, async () => {
+    assertThrows(() => new Listener(address), RangeError, words);
+    await assertRejects(() => Client(address), RangeError, words);
+  });
+}
+
+Deno.test("LIST-10 Listener and Client say which host has no address", async () => {
+  const address = { hostname: "no.such.host.invalid", port: 1 };
+  const words = "no.such.host.invalid:1 as no address was found";
+  assertThrows(() => new Listener(address), Error, words);
+  await assertRejects(() => Client(address), Error, words);
+});
+
+Deno.test("LIST-10 Client says that nobody can listen at port 0", async () => {
+  await assertRejects(() => Client({ port: 0 }), RangeError, "must not be 0");
+});
+
+Deno.test({
+  name: "LIST-10 Listener takes the longest path and the longest name",
+  ignore: !LINUX,
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/`.padEnd(107, "x");
+    const name = `\0${crypto.randomUUID()}`.padEnd(108, "x");
+    for (const address of [path, name]) {
+      using listener = new Listener(address);
+      using there = await Client(listener.address);
+      using here = await listener.accept();
+      await there.send(1);
+      assertEquals(await here.recv(), 1);
+      await assertRejects(() => Client(`${address}x`), RangeError, "107 bytes");
+    }
+    await Deno.remove(folder);
+  },
 });
 
 Deno.test("PICK-01 a listener and a connection refuse to travel and say what to do", async () => {
