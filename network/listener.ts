@@ -15,6 +15,7 @@ import type { WaitOptions } from "../memory/mod.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { becomesReady } from "../primitives/waitable.ts";
 import { Doorkeeper, listenerClosed } from "./_doorkeeper.ts";
+import { addDuty, removeDuty } from "./_exit.ts";
 import type { Link } from "./_link.ts";
 import { checkedDigest, Secret } from "./_secret.ts";
 import { NOT_YET, TIMED_OUT, Waits } from "./_waits.ts";
@@ -209,8 +210,8 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
     const doorkeeper = new Doorkeeper(this.#post.socket, settings);
     this.#doorkeeper = doorkeeper;
     this.#waits = new Waits((isBusy) => doorkeeper.keepAlive(isBusy));
-    // So that no file is left behind when the program just ends.
-    addEventListener("unload", this.#onExit);
+    // So that no file is left behind when the program, or this thread, just ends.
+    addDuty(this.#onExit);
   }
 
   /** How it is reached, with the real port; still answered after closing. */
@@ -316,7 +317,7 @@ export class Listener<T = unknown> implements Disposable, AsyncDisposable {
   #close(closePost: () => void): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    removeEventListener("unload", this.#onExit);
+    removeDuty(this.#onExit);
     try {
       closePost();
     } finally {
