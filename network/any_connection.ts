@@ -12,8 +12,9 @@ import type { WaitOptions } from "../memory/mod.ts";
  * A connection of either kind: the `Connection` of a `Pipe`, or a
  * {@linkcode SocketConnection}. For code that does not care which.
  *
- * What only one of them can do is not here: blocking calls (`recvSync()` …) and
- * being sent to another process need shared memory.
+ * What only one of them can do is not here: blocking calls (`recvSync()` …), as
+ * Deno cannot read a socket while its thread is blocked, and being sent to another
+ * process, which needs shared memory.
  *
  * @example A function for both
  * ```ts

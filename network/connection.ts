@@ -59,7 +59,9 @@ export let connectionOver: <T>(link: Link) => SocketConnection<T>;
  * - **Keeping alive:** a call that waits keeps the program alive, an open
  *   connection alone does not.
  * - **Differs from Python:** it cannot be sent to another process, as Deno cannot
- *   hand over a socket: send the address of the listener.
+ *   hand over a socket: send the address of the listener. It has no blocking calls
+ *   (`recvSync()` …), as Deno cannot read a socket while its thread is blocked; a
+ *   variable for this or a pipe's connection is an `AnyConnection`.
  *
  * @example Through a listener
  * ```ts
