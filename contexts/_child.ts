@@ -21,7 +21,7 @@ import type { Arena } from "../memory/mod.ts";
 import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
-import { current } from "./current.ts";
+import { current, importInChild } from "./current.ts";
 import { exitSequence, leave } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { nodeProcess } from "./_node.ts";
@@ -136,17 +136,15 @@ function watchParent(pid: number, { memory }: Arena, host: Host): void {
 }
 
 async function run({ birth, readArgs }: Read): Promise<void> {
-  current.isBootstrapping = true;
   for (const url of birth.preload) {
     try {
-      await import(url);
+      await importInChild(url);
     } catch {
       // A hint only: what is truly needed is loaded, and reported, below.
     }
   }
   const target = birth.target ? await load(birth.target) : undefined;
   const value = await readArgs(current.buffers);
-  current.isBootstrapping = false;
   if (birth.isClass) {
     current.process = current.selfProcess!(target!, value as object);
     log.info("child process calling self.run()");

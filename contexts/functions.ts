@@ -21,6 +21,7 @@
  */
 import { EncodingError } from "../errors.ts";
 import { setFunctionCarrier } from "../primitives/wire.ts";
+import { current, importInChild } from "./current.ts";
 import { moduleOf } from "./_inspect.ts";
 import {
   callingModules,
@@ -149,7 +150,7 @@ export async function load(
   for (const url of reference.modules) {
     let namespace: Record<string, unknown>;
     try {
-      namespace = await import(url);
+      namespace = await (current.parent ? importInChild(url) : import(url));
     } catch (error) {
       if (reference.modules.length === 1) throw error;
       misses.push(`${url} cannot be loaded: ${error}`);

@@ -22,7 +22,7 @@ import { showAsText } from "../primitives/inspect.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { AuthKey } from "./authkey.ts";
 import { writeBirth } from "./_birth_writer.ts";
-import { children, current, nextIdentity } from "./current.ts";
+import { children, current, isLoading, nextIdentity } from "./current.ts";
 import { exitCodeText } from "./exit_code.ts";
 import { listenForEnd } from "./exit.ts";
 import { getMainModule, refer } from "./functions.ts";
@@ -247,12 +247,14 @@ export class Process<A extends unknown[] = unknown[]> {
       );
     }
     if (this.#child) throw new ProcessError("cannot start a process twice");
+    // Before what is said of daemons: a pool's worker is one, too, and which of the
+    // two its program can mend is the guard.
+    if (isLoading()) throw new ProcessError(BOOTSTRAPPING);
     if (current.daemon) {
       throw new ProcessError(
         "daemonic processes are not allowed to have children",
       );
     }
-    if (current.isBootstrapping) throw new ProcessError(BOOTSTRAPPING);
     const { signal } = this.#options;
     checkSignal(signal);
 
@@ -556,9 +558,9 @@ export class Process<A extends unknown[] = unknown[]> {
   }
 }
 
-/** What a start during the loading of a child's modules is told. */
+/** What a start by a child's modules is told. */
 const BOOTSTRAPPING =
-  "RuntimeError: An attempt has been made to start a new process before the current process has finished its bootstrapping phase. The module that holds the target is loaded again in each child, so what starts processes has to stand below if (import.meta.main) { … }";
+  "RuntimeError: An attempt has been made to start a new process before the current process has finished its bootstrapping phase. The module that holds the target, or another function that is sent, is loaded again in each child, so what starts processes has to stand below if (import.meta.main) { … }";
 
 /**
  * Makes the object that stands for a child inside it: of its own class, with its

@@ -166,10 +166,8 @@ function isEnding({ participants, me }: Arena): boolean {
 /** Runs the initializer; gives what is to be run at the end. */
 async function begin(setup: Uint8Array | null): Promise<Callable | null> {
   if (!setup) return null;
-  current.isBootstrapping = true;
   const [initializer, finalizer, initArgs] = await arrived(setup) as Setup;
   const args = await arrived(initArgs, current.buffers) as unknown[];
-  current.isBootstrapping = false;
   await initializer?.(...args);
   return finalizer;
 }
@@ -416,14 +414,9 @@ class PoolWorkerMain {
     while (this.#channel.definitions.tryTake(define));
     const fn = this.#functions.get(number)!;
     if (typeof fn === "function") return fn;
-    current.isBootstrapping = true;
-    try {
-      const loaded = await load(fn) as Callable;
-      this.#functions.set(number, loaded);
-      return loaded;
-    } finally {
-      current.isBootstrapping = false;
-    }
+    const loaded = await load(fn) as Callable;
+    this.#functions.set(number, loaded);
+    return loaded;
   }
 
   // ---- calls ------------------------------------------------------------------

@@ -256,6 +256,129 @@ contract(
   },
 );
 
+/** Programs without a guard, whose children come to their module in some way. */
+const UNGUARDED: Record<string, { text: string; call?: string }> = {
+  "gets to its start after an await": {
+    text: `
+      export function target() { console.log("123"); }
+      async function main() {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        const process = new (getContext(method).Process)({ target });
+        process.start();
+        await process.join();
+        // Or it would have to live until its parent has awaited that as well.
+        if (process.exitCode) Deno.exit(process.exitCode);
+      }
+      main();
+    `,
+  },
+  "sends a function of its own in a message": {
+    text: `
+      import { call } from "./call.ts";
+      export function target() { console.log("123"); }
+      const { Process, Queue } = getContext(method);
+      const jobs = new Queue();
+      const process = new Process({ target: call, args: [jobs] });
+      process.start();
+      await jobs.put(target);
+      await process.join();
+      Deno.exit(process.exitCode);
+    `,
+    call: "export async function call(jobs) { (await jobs.get())(); }",
+  },
+  "has a pool": {
+    text: `
+      export function target() { console.log("123"); }
+      await using pool = new (getContext(method).Pool)(1);
+      await pool.apply(target);
+    `,
+  },
+  "has a manager call a function of its own": {
+    text: `
+      export function target() { console.log("123"); }
+      await using manager = await getContext(method).Manager();
+      const dict = await manager.dict();
+      await dict.update("key", target);
+    `,
+  },
+};
+
+for (const [what, { text, call }] of Object.entries(UNGUARDED)) {
+  contract(
+    `MAIN-01 a program without a guard that ${what} has no grandchildren`,
+    async (ctx) => {
+      const end = await runProgram(
+        `
+          import { currentProcess, getContext } from "${FRONT_DOOR}";
+          const method = "${ctx.getStartMethod()}";
+          if (currentProcess().name.split(":").length > 2) Deno.exit(99);
+          console.log("loaded");
+          ${text}
+        `,
+        { files: call === undefined ? {} : { "call.ts": call } },
+      );
+      assertEquals(end.code, 1, describeEnd(end));
+      // By the program and by its child, whose target may have run.
+      assertMatch(end.stdout, /^loaded\nloaded\n(123\n)?$/, describeEnd(end));
+      assertMatch(
+        end.stderr,
+        /bootstrapping phase.*if \(import\.meta\.main\)/s,
+      );
+      assertEquals(end.left, []);
+    },
+  );
+}
+
+contract(
+  "MAIN-01 a child starts others while a module is loaded elsewhere in it",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+        import { getContext } from "${FRONT_DOOR}";
+        import { child } from "./child.ts";
+        import { slow } from "./slow.ts";
+        if (import.meta.main) {
+          const { Process, Queue } = getContext("${ctx.getStartMethod()}");
+          const queue = new Queue();
+          const process = new Process({ target: child, args: [queue] });
+          process.start();
+          await queue.put(slow);
+          console.log(await process.exited);
+        }
+      `,
+      {
+        files: {
+          "slow.ts": `
+            export function slow() { console.log("loaded"); }
+            await globalThis.delay?.();
+          `,
+          "child.ts": `
+            import { getContext } from "${FRONT_DOOR}";
+            export function grandchild() { console.log("started"); }
+            export async function child(queue) {
+              const loading = Promise.withResolvers();
+              const started = Promise.withResolvers();
+              globalThis.delay = () => {
+                loading.resolve();
+                return started.promise;
+              };
+              const got = queue.get();
+              await loading.promise;
+              const { Process } = getContext("${ctx.getStartMethod()}");
+              const process = new Process({ target: grandchild });
+              process.start();
+              await process.join();
+              started.resolve();
+              await (await got)();
+            }
+          `,
+        },
+      },
+    );
+    assertEquals(end.stdout, "started\nloaded\n0\n", describeEnd(end));
+  },
+);
+
 contract("MAIN-03 two grandchildren fill and drain one queue", async (ctx) => {
   const end = await runProgram(`
     import { getContext } from "${FRONT_DOOR}";
