@@ -60,8 +60,12 @@ function beChild(place: Place): number {
     place,
     outcome,
   };
-  const { Worker } = builtin("node:worker_threads");
-  new Worker(threadEntry(THREAD_MODULE), { workerData });
+  const threads = builtin("node:worker_threads");
+  // Not a copy of the environment: to make one, Deno would ask the user for it.
+  new threads.Worker(threadEntry(THREAD_MODULE), {
+    workerData,
+    env: threads.SHARE_ENV,
+  });
   const answer = Atomics.wait(outcome, STATE, STARTING, START_LIMIT_MS);
   if (answer === "timed-out") {
     console.error("Cannot be a child process as its thread does not start");

@@ -79,11 +79,13 @@ function launch(request: LaunchRequest): Launched {
     buffers: request.buffers,
     port: request.port,
   };
-  const { Worker } = builtin("node:worker_threads");
+  const threads = builtin("node:worker_threads");
   try {
-    const thread = new Worker(threadEntry(CHILD_MODULE), {
+    const thread = new threads.Worker(threadEntry(CHILD_MODULE), {
       name: request.name,
       workerData: data,
+      // Not a copy: to make one, Deno would ask the user for all variables.
+      env: threads.SHARE_ENV,
       transferList: request.port ? [request.port] : [],
       resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
     });

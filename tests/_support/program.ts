@@ -24,6 +24,9 @@ const LIMIT_MS = 40_000;
 /** What lies in a pipe has been read when nothing has come for so long. */
 const QUIET_MS = 100;
 
+/** What gives a program a terminal; not everywhere there. */
+export const SCRIPT = "/usr/bin/script";
+
 /** How a program is run. */
 export interface ProgramOptions {
   /**
@@ -55,6 +58,8 @@ export interface ProgramOptions {
   env?: Readonly<Record<string, string>>;
   /** What it reads from standard input, and its end. */
   stdin?: string;
+  /** Whether it is in a terminal: then all it writes is on `stdout`. */
+  terminal?: boolean;
 }
 
 /** How a program ended, and what it said. */
@@ -126,20 +131,24 @@ export class Program {
    * @param options How it is run.
    */
   constructor(folder: string, options: ProgramOptions) {
-    const { flags, args, env, stdin, cwd, main, config } = options;
+    const { flags, env, stdin, cwd, main, config, terminal } = options;
     const [subcommand, ...rest] = flags ?? ["run", "--allow-all"];
     const module = main === undefined ? `${folder}/main.ts` : main?.(folder);
     this.#folder = folder;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [
-        subcommand!,
-        "--quiet",
-        "--no-lock",
-        ...(config === null ? [] : ["--config", config ?? CONFIG]),
-        ...rest,
-        ...(module === undefined ? [] : [module]),
-        ...(args ?? []),
-      ],
+    const args = [
+      subcommand!,
+      "--quiet",
+      "--no-lock",
+      ...(config === null ? [] : ["--config", config ?? CONFIG]),
+      ...rest,
+      ...(module === undefined ? [] : [module]),
+      ...(options.args ?? []),
+    ];
+    const [command, commandArgs] = terminal
+      ? [SCRIPT, ["-qec", quoted([Deno.execPath(), ...args]), "/dev/null"]]
+      : [Deno.execPath(), args];
+    this.#child = new Deno.Command(command, {
+      args: commandArgs,
       cwd: cwd?.(folder) ?? folder,
       env: { NO_COLOR: "1", ...env },
       stdin: stdin === undefined ? "null" : "piped",
@@ -269,6 +278,11 @@ export class Program {
       }`,
     );
   }
+}
+
+/** A command line for a shell. */
+function quoted(args: readonly string[]): string {
+  return args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(" ");
 }
 
 /** All there is to say of how a program ended. */

@@ -1,7 +1,12 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { checkUsable } from "../../contexts/_launchers.ts";
 import { contract, once } from "../_support/contract.ts";
-import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
+import {
+  describeEnd,
+  LIBRARY,
+  runProgram,
+  SCRIPT,
+} from "../_support/program.ts";
 
 /** What a program of each start method cannot do without. */
 const NEEDED = {
@@ -62,6 +67,50 @@ contract("Process asks for no permission, even if it could", async (ctx) => {
   assertEquals(end.stdout, "the child runs\n0\n", describeEnd(end));
   assertEquals(end.stderr, "");
 });
+
+contract("Process asks for no permission in a terminal", async (ctx) => {
+  const isThere = await Deno.stat(SCRIPT).catch(() => undefined);
+  if (!isThere) return console.warn(`Not tested, as there is no ${SCRIPT}`);
+  const method = ctx.getStartMethod();
+  const flags = ["--allow-ffi", "--allow-run", "--allow-read"];
+  const end = await runProgram(program(method), {
+    flags: ["run", ...flags],
+    terminal: true,
+  });
+  assertEquals(
+    end.stdout.replaceAll("\r", ""),
+    "the child runs\n0\n",
+    describeEnd(end),
+  );
+});
+
+contract(
+  "the environment of a thread is that of its program",
+  async () => {
+    const end = await runProgram(`
+      import { getContext } from "${LIBRARY}";
+      export async function target(queue) {
+        const name = await queue.get();
+        console.log(Deno.env.get(name), process.env[name]);
+      }
+      if (import.meta.main) {
+        const { Process, Queue } = getContext("worker");
+        const queue = new Queue();
+        const child = new Process({ target, args: [queue] });
+        child.start();
+        Deno.env.set("WHO", "the program");
+        await queue.put("WHO");
+        console.log(await child.exited);
+      }
+    `);
+    assertEquals(
+      end.stdout,
+      "the program the program\n0\n",
+      describeEnd(end),
+    );
+  },
+  { methods: ["worker"] },
+);
 
 once("a start method says so where it cannot work", () => {
   for (const os of ["freebsd", "android"] as const) {
