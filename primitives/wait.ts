@@ -65,15 +65,18 @@ export async function wait<T extends object>(
     waited.filter(({ readiness }) => readiness.ready())
       .map(({ object }) => object);
 
-  checkSignal(options.signal);
+  const { signal } = options;
   const deadline = performance.now() + timeout;
-  for (let found = ready();; found = ready()) {
+  for (;;) {
+    // Each time: one that is aborted between two looks does not tell again.
+    checkSignal(signal);
+    const found = ready();
     if (found.length > 0 || performance.now() >= deadline) return found;
     // Looked at again, as another may have been faster.
     await something(
       waited.map((one) => one.readiness),
       deadline,
-      options.signal,
+      signal,
     );
   }
 }
@@ -110,7 +113,8 @@ async function something(
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const onAbort = () => reject(signal?.reason);
   signal?.addEventListener("abort", onAbort);
-  const leftMs = Math.min(deadline - performance.now(), LONGEST_TIMER_MS);
+  const left = Math.max(0, deadline - performance.now());
+  const leftMs = Math.min(left, LONGEST_TIMER_MS);
   const timer = deadline < Infinity ? setTimeout(resolve, leftMs) : undefined;
   const losers = new AbortController();
   for (const wait of waits(readinesses, losers.signal)) {

@@ -372,6 +372,23 @@ contract(
 );
 
 contract(
+  "wait() is ended by its signal also if another takes what came",
+  async (ctx) => {
+    const [a, b] = ctx.Pipe<number>();
+    const controller = new AbortController();
+    const waiting = ctx.wait([a], { signal: controller.signal });
+    const taken = a.recv().then(() => controller.abort());
+    await b.send(1);
+    await taken;
+    // Whoever was faster: if nothing is left, it has been given up.
+    const outcome = await waiting.catch((error) => error.name);
+    assert(outcome === "AbortError" || outcome.length === 1, outcome);
+    a.close();
+    b.close();
+  },
+);
+
+contract(
   "WAIT-06 WAIT-X1 wait() gives all that are ready, sentinels too, in order",
   async (ctx) => {
     const [a, b] = ctx.Pipe<null>();
