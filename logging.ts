@@ -71,15 +71,19 @@ class StderrHandler extends BaseHandler {
   }
 
   override log(line: string): void {
-    // Not `console.error()`, which may write the text and its end apart: lines of
-    // several processes would run into each other.
-    let rest = new TextEncoder().encode(`${line}\n`);
-    try {
-      while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
-    } catch {
-      // Nobody reads standard error any more. There is no other place to say so,
-      // and a program must not end because its log does.
-    }
+    writeLine(line);
+  }
+}
+
+function writeLine(line: string): void {
+  // Not `console.error()`, which may write the text and its end apart: lines of
+  // several processes would run into each other.
+  let rest = new TextEncoder().encode(`${line}\n`);
+  try {
+    while (rest.length > 0) rest = rest.subarray(Deno.stderr.writeSync(rest));
+  } catch {
+    // Nobody reads standard error any more. There is no other place to say so,
+    // and a program must not end because its log does.
   }
 }
 
@@ -167,7 +171,12 @@ setSink({
     const logger = getLogger();
     // With nobody to read it, a message that is costly to make is not made.
     if (logger.handlers.length === 0) return;
-    logger[severity](typeof message === "string" ? () => message : message);
+    try {
+      logger[severity](typeof message === "string" ? () => message : message);
+    } catch (error) {
+      // A handler of the program's: what is at work here has to go on without it.
+      writeLine(`Cannot log a message: ${Deno.inspect(error)}`);
+    }
   },
   getState() {
     const { level, handlers } = getLogger();

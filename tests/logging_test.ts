@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { BaseHandler, setup } from "@std/log";
 import { fromFileUrl } from "@std/path";
 import {
@@ -161,6 +161,17 @@ Deno.test("log makes a lazy message only if it is written", () => {
   }
 
   assertEquals(made, 1);
+});
+
+Deno.test("log goes on if a handler throws, and says so", async () => {
+  const { stdout, stderr } = await run(`
+    const { getLogger } = await import(LOGGING_URL);
+    getLogger().handlers.push({ handle() { throw new Error("disk full"); } });
+    internal.log.info("one");
+    console.log("goes on");
+  `);
+  assertEquals(stdout, "goes on\n");
+  assertMatch(stderr, /^Cannot log a message: Error: disk full/);
 });
 
 Deno.test("setSink() with null makes log silent, and gives the former sink back", () => {
