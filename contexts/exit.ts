@@ -97,6 +97,7 @@ export async function exitSequence(): Promise<void> {
   log.debug('running all "atexit" finalizers with priority >= 0');
   for (const run of due(0)) await attempt(run);
   const daemons = endDaemons();
+  if (current.hasFailed && children.size > 0) abandon();
   for (const child of [...children]) {
     log.info(`calling join() for process ${child.name}`);
     if (daemons.has(child) && !await child.join({ timeout: DAEMON_GRACE_MS })) {
@@ -107,6 +108,17 @@ export async function exitSequence(): Promise<void> {
   }
   log.debug('running the remaining "atexit" finalizers');
   for (const run of due(-Infinity)) await attempt(run);
+}
+
+/**
+ * Abandons what is held by one that has failed before it waits for its children:
+ * they may themselves be waiting for that.
+ */
+function abandon(): void {
+  eachArena(({ participants, me, waiting }) => {
+    participants.markEnded(me);
+    waiting.wakeEverybody();
+  });
 }
 
 /** The same where nothing can be awaited any more. */

@@ -17,6 +17,7 @@ import {
   exitWith,
   fail,
   failLater,
+  failWithLock,
   hearSignal,
   leaveChildren,
   leaveTimers,
@@ -523,6 +524,24 @@ contract(
     await process.join();
     assertEquals(process.exitCode, 0);
     // That the daemon has gone is seen by the register of what tests leave.
+  },
+);
+
+contract(
+  "Process that failed abandons what it holds before it waits for its children",
+  async (ctx) => {
+    const lock = new ctx.Lock();
+    const [report, theirs] = ctx.Pipe<boolean>();
+    const process = new ctx.Process({
+      target: failWithLock,
+      args: [lock, theirs, ctx.getStartMethod()],
+    });
+    process.start();
+    assertEquals(await report.recv(), true, "it was abandoned");
+    await process.join();
+    assertEquals(process.exitCode, 1);
+    report.close();
+    theirs.close();
   },
 );
 
