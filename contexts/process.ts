@@ -179,6 +179,11 @@ export class Process<A extends unknown[] = unknown[]> {
   readonly #identity: readonly number[];
   readonly #isSelf: boolean;
   readonly #exited: PromiseWithResolvers<number> = Promise.withResolvers();
+  /**
+   * Who waits for its end, as long as they do: what a promise is to call in the end
+   * it keeps until then, also for those who have given up.
+   */
+  readonly #waiters: Set<() => void> = new Set();
   readonly #parentPid: number;
   #name: string;
   #daemon: boolean;
@@ -277,6 +282,7 @@ export class Process<A extends unknown[] = unknown[]> {
       reap(child.arena, child.token);
       this.#internal.onEnd?.(this);
       this.#exited.resolve(ending.exitCode);
+      for (const tell of this.#waiters) tell();
     });
   }
 
@@ -302,7 +308,7 @@ export class Process<A extends unknown[] = unknown[]> {
     this.#joiners++;
     launched.keepAlive(true);
     try {
-      return await untilSettled(this.#exited.promise, timeout, options.signal);
+      return await untilTold(this.#waiters, timeout, options.signal);
     } finally {
       if (--this.#joiners === 0 && this.#daemon) launched.keepAlive(false);
     }
@@ -439,6 +445,7 @@ export class Process<A extends unknown[] = unknown[]> {
     return this.#sentinel ??= new Sentinel(
       () => this.#exitCode !== null,
       this.#exited.promise,
+      this.#waiters,
     );
   }
 
@@ -638,21 +645,24 @@ function chosen(options: Settings): Partial<Settings> {
   );
 }
 
-/** Waits for a promise, at most so long. Leaves no timer behind. */
-async function untilSettled(
-  promise: Promise<unknown>,
+/** Waits to be told, at most so long. Leaves nothing behind. */
+async function untilTold(
+  waiters: Set<() => void>,
   timeout: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const { promise: early, resolve, reject } = Promise.withResolvers<boolean>();
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  const onEnd = () => resolve(true);
   const onAbort = () => reject(signal!.reason);
   const timer = timeout === Infinity
     ? undefined
     : setTimeout(() => resolve(false), Math.min(timeout, LONGEST_TIMER_MS));
   signal?.addEventListener("abort", onAbort);
+  waiters.add(onEnd);
   try {
-    return await Promise.race([promise.then(() => true), early]);
+    return await promise;
   } finally {
+    waiters.delete(onEnd);
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }

@@ -30,22 +30,37 @@ export class Sentinel {
   static {
     becomesReady(this, (sentinel) => ({
       ready: () => sentinel.#hasEnded(),
-      promise: () => sentinel.#ended,
+      promise: (signal) => sentinel.#untilEnded(signal),
     }));
   }
 
   readonly #hasEnded: () => boolean;
   readonly #ended: Promise<unknown>;
+  readonly #waiters: Set<() => void>;
 
   /**
    * Not for users: a Process makes it.
    *
    * @param hasEnded Tells whether the process has ended.
    * @param ended Fulfilled when it has.
+   * @param waiters Told when it has.
    */
-  constructor(hasEnded: () => boolean, ended: Promise<unknown>) {
+  constructor(
+    hasEnded: () => boolean,
+    ended: Promise<unknown>,
+    waiters: Set<() => void>,
+  ) {
     this.#hasEnded = hasEnded;
     this.#ended = ended;
+    this.#waiters = waiters;
+  }
+
+  /** Fulfilled when it has ended; forgotten when nobody waits any more. */
+  #untilEnded(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiters.add(resolve);
+    signal.addEventListener("abort", () => this.#waiters.delete(resolve));
+    return promise;
   }
 
   /** Whether the process has ended. */

@@ -16,6 +16,7 @@ import {
   setExecutable,
 } from "../../contexts/mod.ts";
 import type { Process } from "../../contexts/mod.ts";
+import type { WaitOptions } from "../../memory/mod.ts";
 import { ProcessError } from "../../errors.ts";
 import { contract, once } from "../_support/contract.ts";
 import { collectGarbage } from "../_support/garbage.ts";
@@ -673,6 +674,33 @@ contract("LESSON-11 Process.join() serves many at once", async (ctx) => {
   assertEquals(await process.join({ timeout: 0 }), true);
   assertEquals(process.exitCode, 0);
 });
+
+contract("Process keeps nothing of those who no longer wait", async (ctx) => {
+  const process = new ctx.Process({ target: stay });
+  process.start();
+  const { sentinel } = process;
+  const waits = {
+    join: (limit: WaitOptions) => process.join(limit),
+    wait: (limit: WaitOptions) => ctx.wait([sentinel], limit),
+  };
+  for (const [name, wait] of Object.entries(waits)) {
+    const many = () =>
+      Promise.all(Array.from({ length: 1000 }, () => wait({ timeout: 0.01 })));
+    await many();
+    const before = heapUsed();
+    for (let i = 0; i < 5; i++) await many();
+    const kept = heapUsed() - before;
+    assert(kept < 5000 * 100, `${name}() keeps ${kept} bytes of 5000`);
+  }
+  process.kill();
+  await process.join();
+});
+
+/** Bytes of the heap that are in use. */
+function heapUsed(): number {
+  collectGarbage();
+  return Deno.memoryUsage().heapUsed;
+}
 
 contract("Process.join() is ended by its signal", async (ctx) => {
   const process = new ctx.Process({ target: stay });
