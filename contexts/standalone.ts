@@ -86,6 +86,8 @@ export function readPlace(args: readonly string[]): Place | undefined {
  */
 export function hideArgument(): void {
   if (!Deno.args.at(-1)?.startsWith(`${ARGUMENT}:`)) return;
+  // In place, as Deno makes `process.argv` of the same array, when it is touched.
+  if (!Object.isFrozen(Deno.args)) return void (Deno.args as string[]).pop();
   const value = Object.freeze(Deno.args.slice(0, -1));
   Object.defineProperty(Deno, "args", {
     value,

@@ -65,6 +65,7 @@ function beChild(place: Place): number {
   new threads.Worker(threadEntry(THREAD_MODULE), {
     workerData,
     env: threads.SHARE_ENV,
+    argv: Deno.args.slice(0, -1),
   });
   const answer = Atomics.wait(outcome, STATE, STARTING, START_LIMIT_MS);
   if (answer === "timed-out") {

@@ -86,6 +86,8 @@ function launch(request: LaunchRequest): Launched {
       workerData: data,
       // Not a copy: to make one, Deno would ask the user for all variables.
       env: threads.SHARE_ENV,
+      // `process.argv` as in the program: like `Deno.args`, and as in a process.
+      argv: [...Deno.args],
       transferList: request.port ? [request.port] : [],
       resourceLimits: { maxOldGenerationSizeMb: memoryLimitMb },
     });

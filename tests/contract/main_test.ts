@@ -412,6 +412,31 @@ contract("MAIN-03 two grandchildren fill and drain one queue", async (ctx) => {
   assertEquals(end.stderr, "");
 });
 
+contract(
+  "MAIN-02 a child has the arguments of its program, in Node's place too",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+        import { parseArgs } from "node:util";
+        import { getContext } from "${FRONT_DOOR}";
+        const { values } = parseArgs({ options: { n: { type: "string" } } });
+        export function target() {
+          console.log(Deno.args.join(), process.argv.slice(2).join(), values.n);
+        }
+        if (import.meta.main) {
+          const { Process } = getContext("${ctx.getStartMethod()}");
+          const process = new Process({ target });
+          process.start();
+          console.log(await process.exited);
+        }
+      `,
+      { args: ["--n=3"] },
+    );
+    assertEquals(end.stdout, "--n=3 --n=3 3\n0\n", describeEnd(end));
+    assertEquals(end.stderr, "");
+  },
+);
+
 contract("MAIN-02 a program that goes elsewhere finds its way", async (ctx) => {
   const end = await runProgram(
     `

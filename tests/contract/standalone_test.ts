@@ -48,6 +48,7 @@ once(
           parent: parentProcess().pid,
           name: currentProcess().name,
           args: Deno.args,
+          argv: process.argv.slice(2),
           isMain: import.meta.main,
           main: Deno.readTextFileSync("/proc/self/cmdline").split("\\0").at(-2),
         });
@@ -79,6 +80,7 @@ once(
     assertEquals(report.parent, report.own);
     assertEquals(report.name, "P");
     assertEquals(report.args, ["one", "two"]);
+    assertEquals(report.argv, ["one", "two"]);
     assertEquals(report.isMain, false);
     assert(report.pid !== report.own);
     // Nothing ran but the program, with its arguments and the mark.
