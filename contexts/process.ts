@@ -18,6 +18,7 @@ import {
 } from "../memory/mod.ts";
 import type { Arena, MemoryKind, WaitOptions } from "../memory/mod.ts";
 import { kindOf, travelsAs } from "../primitives/block.ts";
+import { identity } from "../primitives/identity.ts";
 import { showAsText } from "../primitives/inspect.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { AuthKey } from "./authkey.ts";
@@ -70,7 +71,7 @@ export interface ProcessOptions<A extends unknown[] = unknown[]> {
   cwd?: string | URL | undefined;
   /** Further flags for `deno run`; only `spawn`. */
   execArgs?: string[] | undefined;
-  /** Limit of the child's JavaScript heap in MiB. */
+  /** Limit of the child's JavaScript heap in MiB; for a thread at least 16. */
   memoryLimitMb?: number | undefined;
   /** Aborting it terminates the child. */
   signal?: AbortSignal | undefined;
@@ -119,6 +120,15 @@ export const INTERNAL: unique symbol = Symbol("internal options");
 
 /** How a Process object came to be in a child. */
 const SELF: unique symbol = Symbol("the process itself");
+
+/**
+ * What the target and its arguments are called beside the fields of a subclass's
+ * object, on their way: names that no field has by chance.
+ */
+interface Work {
+  "#target"?: ((...args: never[]) => unknown) | undefined;
+  "#args"?: unknown[];
+}
 
 /** A new child. */
 interface Child {
@@ -214,6 +224,9 @@ export class Process<A extends unknown[] = unknown[]> {
       this.#identity = current.identity;
       this.#name = current.name;
       this.#daemon = current.daemon;
+      // For a subclass whose run() calls this one's.
+      this.#target = options.target;
+      this.#args = options.args ?? [];
       return;
     }
     checkOptions(options);
@@ -242,6 +255,7 @@ export class Process<A extends unknown[] = unknown[]> {
    * @throws {EncodingError} If the target or an argument cannot be sent; the message
    * names which, and what to do.
    * @throws {TypeError} If an option is not one this start method has.
+   * @throws {RangeError} If `memoryLimitMb` is not enough for a thread.
    * @throws {Deno.errors.NotCapable} If a permission is missing.
    */
   start(): void {
@@ -251,7 +265,10 @@ export class Process<A extends unknown[] = unknown[]> {
         "can only start a process object created by current process",
       );
     }
-    if (this.#child) throw new ProcessError("cannot start a process twice");
+    if (this.#child || this.#isStarting) {
+      throw new ProcessError("cannot start a process twice");
+    }
+    this.#adoptFields();
     // Before what is said of daemons: a pool's worker is one, too, and which of the
     // two its program can mend is the guard.
     if (isLoading()) throw new ProcessError(BOOTSTRAPPING);
@@ -263,7 +280,7 @@ export class Process<A extends unknown[] = unknown[]> {
     const { signal } = this.#options;
     checkSignal(signal);
 
-    const child = this.#launch();
+    const child = this.#launchOnce();
     this.#child = child;
     // What was sent need not be kept alive here.
     this.#target = undefined;
@@ -272,6 +289,8 @@ export class Process<A extends unknown[] = unknown[]> {
     listenForEnd();
     const onAbort = () => this.terminate();
     signal?.addEventListener("abort", onAbort, { once: true });
+    // By a getter of what was sent, which may do anything.
+    if (signal?.aborted) onAbort();
     const stopWatching = watch(child.arena, child.token, child.launched.pid);
     child.launched.ended.then((ending) => {
       stopWatching();
@@ -363,17 +382,19 @@ export class Process<A extends unknown[] = unknown[]> {
 
   /** Its name, for people; need not be unique. */
   get name(): string {
-    return this.#name;
+    return this.#isSelf ? current.name : this.#name;
   }
 
   /**
-   * Renames it; the child is not told.
+   * Renames it; the child is not told, nor is anybody else than this process and
+   * those that it starts from then on.
    *
    * @throws {TypeError} If it is not a string.
    */
   set name(name: string) {
     if (typeof name !== "string") throw new TypeError("name must be a string");
     this.#name = name;
+    if (this.#isSelf) current.name = identity.name = name;
   }
 
   /** Whether it ends with this process. */
@@ -466,7 +487,7 @@ export class Process<A extends unknown[] = unknown[]> {
 
   /** Describes it as Python does: `<Process name='Process-1' pid=8 parent=7 started>`. */
   toString(): string {
-    const parts = [`${this.constructor.name} name='${this.#name}'`];
+    const parts = [`${this.constructor.name} name='${this.name}'`];
     if (!this.#isClosed) {
       const pid = this.pid;
       if (pid !== null) parts.push(`pid=${pid}`);
@@ -504,6 +525,37 @@ export class Process<A extends unknown[] = unknown[]> {
     launched.end(signal);
   }
 
+  /**
+   * What a subclass declares as a field hides what is said here of the property of
+   * that name: so it is set, as the subclass meant it.
+   */
+  #adoptFields(): void {
+    for (const name of ["name", "daemon", "authkey"] as const) {
+      const field = Object.getOwnPropertyDescriptor(this, name);
+      if (
+        !field || !("value" in field) || !Reflect.deleteProperty(this, name)
+      ) {
+        continue;
+      }
+      Reflect.set(this, name, field.value);
+    }
+  }
+
+  /** Not again from within: a getter of what is sent may do anything. */
+  #launchOnce(): Child {
+    this.#isStarting = true;
+    try {
+      return this.#launch();
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+  #isStarting = false;
+
+  #work(): Work {
+    return this.#target ? { "#target": this.#target, "#args": this.#args } : {};
+  }
+
   #launch(): Child {
     const method = kindOf(this.constructor);
     const isClass = this.run !== Process.prototype.run;
@@ -515,7 +567,7 @@ export class Process<A extends unknown[] = unknown[]> {
     const buffers: SharedArrayBuffer[] = [];
     try {
       const sent = isClass
-        ? { ...this }
+        ? { ...this, ...this.#work() }
         : this.#internal.argsFor?.(token, buffers) ?? this.#args;
       const root = isClass ? "this" : "args";
       const receiver = { kind: method, token };
@@ -581,8 +633,10 @@ export function selfProcess(
   cls: Function,
   fields: object,
 ): Process {
-  const self: Process = Reflect.construct(Process, [{ [SELF]: true }], cls);
-  return Object.assign(self, fields);
+  const { "#target": target, "#args": args, ...own } = fields as Work;
+  const options = { [SELF]: true, target, args };
+  const self: Process = Reflect.construct(Process, [options], cls);
+  return Object.assign(self, own);
 }
 
 current.selfProcess = selfProcess;

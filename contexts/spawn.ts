@@ -75,7 +75,7 @@ function commandFor(request: LaunchRequest): string[] {
 function memoryFlags(limitMb: number | undefined): string[] {
   return limitMb === undefined
     ? []
-    : [`--v8-flags=--max-old-space-size=${limitMb}`];
+    : [`--v8-flags=--max-old-space-size=${Math.floor(limitMb)}`];
 }
 
 class ChildProcess implements Launched {

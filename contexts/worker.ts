@@ -36,6 +36,12 @@ const CHILD_MODULE = new URL("./worker_child.ts", import.meta.url);
  */
 const DEFAULT_MEMORY_LIMIT_MB = 4096;
 
+/**
+ * The least such limit. A thread that has not enough for its own start takes the
+ * whole process with it: measured, with 4 MiB and less.
+ */
+const LEAST_MEMORY_LIMIT_MB = 16;
+
 /** How long an interrupted thread may run on after its end is told. */
 const REST_MS = 3;
 
@@ -69,7 +75,12 @@ function launch(request: LaunchRequest): Launched {
       );
     }
   }
-  const memoryLimitMb = request.memoryLimitMb ?? DEFAULT_MEMORY_LIMIT_MB;
+  const { memoryLimitMb = DEFAULT_MEMORY_LIMIT_MB } = request;
+  if (memoryLimitMb < LEAST_MEMORY_LIMIT_MB) {
+    throw new RangeError(
+      `Cannot start a worker as 'memoryLimitMb' must be at least ${LEAST_MEMORY_LIMIT_MB}: it is ${memoryLimitMb}`,
+    );
+  }
   const processes = inviteToProcesses();
   const data: ThreadData = {
     multiprocessing: true,

@@ -741,6 +741,96 @@ contract("LESSON-42 a child says whom it waits for", async (ctx) => {
   ], describeEnd(end));
 });
 
+contract(
+  "Process.run() of a subclass calls the target with super.run()",
+  async (ctx) => {
+    const end = await runProgram(`
+      import { getContext } from "${LIBRARY}";
+      const { Process } = getContext("${ctx.getStartMethod()}");
+      export function target(...args) { console.log("target", ...args); }
+      export class Framed extends Process {
+        extra = 5;
+        async run() {
+          console.log("before", Object.keys(this).join());
+          await super.run();
+          console.log("after");
+        }
+      }
+      if (import.meta.main) {
+        for (const options of [{ target, args: [1, "two"] }, {}]) {
+          const process = new Framed(options);
+          process.start();
+          console.log(await process.exited);
+        }
+      }
+    `);
+    assertEquals(
+      end.stdout,
+      "before extra\ntarget 1 two\nafter\n0\nbefore extra\nafter\n0\n",
+      describeEnd(end),
+    );
+  },
+);
+
+contract(
+  "Process takes what a subclass declares as fields for its properties",
+  async (ctx) => {
+    const end = await runProgram(`
+      import { currentProcess, getContext } from "${LIBRARY}";
+      const { Process } = getContext("${ctx.getStartMethod()}");
+      export class Named extends Process {
+        name = "N";
+        daemon = true;
+        run() {
+          console.log(this.name, currentProcess().name, this.daemon);
+        }
+      }
+      if (import.meta.main) {
+        const process = new Named();
+        process.start();
+        console.log(String(process).replaceAll(/\\d+/g, ""));
+        await process.join();
+      }
+    `);
+    assertEquals(
+      end.stdout,
+      "<Named name='N' pid= parent= started daemon>\nN N true\n",
+      describeEnd(end),
+    );
+  },
+);
+
+contract("Process.name of a renamed child is the same for all", async (ctx) => {
+  const end = await runProgram(`
+    import { currentProcess, getContext, parentProcess } from "${LIBRARY}";
+    const ctx = getContext("${ctx.getStartMethod()}");
+    export function grandchild() { console.log(parentProcess().name); }
+    export class Crawler extends ctx.Process {
+      async run() {
+        this.name = "Crawler";
+        const lock = new ctx.Lock();
+        await lock.acquire();
+        console.log(currentProcess().name, String(lock), String(this));
+        const process = new ctx.Process({ target: grandchild });
+        process.start();
+        await process.join();
+        throw new Error("on purpose");
+      }
+    }
+    if (import.meta.main) {
+      const process = new Crawler();
+      process.start();
+      await process.join();
+    }
+  `);
+  assertMatch(
+    end.stdout,
+    /^Crawler <Lock\(owner=Crawler\)> <Crawler name='Crawler' .*\nCrawler\n$/,
+    describeEnd(end),
+  );
+  assertMatch(end.stderr, /^Process Crawler:/);
+});
+
 contract("Process.run() runs the target here, if it is called here", (ctx) => {
   const process = new ctx.Process({ target: Math.max, args: [1, 3, 2] });
   assertEquals(process.run(), 3);

@@ -352,6 +352,27 @@ contract("PROC-13 Process has children of its own", async (ctx) => {
   assertEquals(mailbox.drain(), [[], [0], [0, 0], [0, 1], [1], [1, 0], [1, 1]]);
 });
 
+contract(
+  "Process.memoryLimitMb may be any number that is enough",
+  async (ctx) => {
+    const process = new ctx.Process({ target: nothing, memoryLimitMb: 64.5 });
+    process.start();
+    assertEquals(await process.exited, 0);
+    if (ctx.getStartMethod() === "spawn") return;
+    for (const memoryLimitMb of [1, 15.9]) {
+      const late = new ctx.Process({ target: nothing, memoryLimitMb });
+      assertThrows(
+        () => late.start(),
+        RangeError,
+        `Cannot start a worker as 'memoryLimitMb' must be at least 16: it is ${memoryLimitMb}`,
+      );
+    }
+    const least = new ctx.Process({ target: nothing, memoryLimitMb: 16 });
+    least.start();
+    assertEquals(await least.exited, 0);
+  },
+);
+
 contract("PROC-14 Process.sentinel is ready at the end", async (ctx) => {
   const event = new ctx.Event();
   const process = new ctx.Process({ target: waitForEvent, args: [event] });
@@ -506,6 +527,33 @@ contract("PROC-X2 Process.start() twice is an error", async (ctx) => {
   await process.join();
   assertThrows(() => process.start(), ProcessError, "start a process twice");
 });
+
+contract(
+  "PROC-X2 Process.start() twice, from within, is an error",
+  async (ctx) => {
+    const mailbox = Mailbox.in(ctx);
+    let error: unknown;
+    const greedy = {
+      get x(): number {
+        try {
+          process.start();
+        } catch (caught) {
+          error = caught;
+        }
+        return 1;
+      },
+    };
+    const process = new ctx.Process({
+      target: echo as (...args: unknown[]) => unknown,
+      args: [mailbox, greedy],
+    });
+    process.start();
+    await process.join();
+    assertInstanceOf(error, ProcessError);
+    assertEquals(error.message, "cannot start a process twice");
+    assertEquals(mailbox.drain(), [[{ x: 1 }]]);
+  },
+);
 
 contract("PROC-X2 Process.daemon cannot be set after start()", async (ctx) => {
   const process = new ctx.Process({ target: nothing });
@@ -748,6 +796,22 @@ contract("Process is terminated by its signal", async (ctx) => {
 
   const late = new ctx.Process({ target: stay, signal: controller.signal });
   assertThrows(() => late.start(), DOMException, "abort");
+
+  // Also if that happens while the arguments are read.
+  const control = new AbortController();
+  const within = new ctx.Process({
+    target: stay as (...args: unknown[]) => unknown,
+    args: [undefined, {
+      get x() {
+        control.abort();
+        return 1;
+      },
+    }],
+    signal: control.signal,
+  });
+  within.start();
+  await within.join();
+  assertEquals(within.exitCode, -15);
   assertEquals(activeChildren(), []);
 });
 
