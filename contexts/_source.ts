@@ -13,14 +13,14 @@
 
 /** What was found in a module's text. */
 export interface ModuleText {
-  /** The text. */
-  readonly text: string;
   /** Exported names by the name in the module, `default` included. */
   readonly exports: ReadonlyMap<string, string>;
   /** What it imports from, as written. */
   readonly imports: readonly string[];
   /** Where it has a name from, as written, by the name it has there. */
   readonly sources: readonly (readonly [name: string, from: string])[];
+  /** Whether it imports what its text does not tell: `import(name)`. */
+  readonly isOpen: boolean;
 }
 
 const EXPORTED_FUNCTION =
@@ -34,8 +34,15 @@ const EXPORTED_LIST =
   /\bexport\s*(?:type\s*)?\{([^}]*)\}(?:\s*from\s*["']([^"']+)["'])?/g;
 const EXPORTED_DEFAULT =
   /\bexport\s+default\s+(?!async\b|function\b|class\b)([\w$]+)/g;
+/** What has no name in its module, either: such a function is called "default". */
+const ANY_DEFAULT = /\bexport\s+default\b/;
+/** In CommonJS: `exports.a = …` and `module.exports = { a, b: … }`. */
+const COMMON_EXPORT = /\bexports\.([\w$]+)\s*=(?!=)/g;
+const COMMON_EXPORTS = /\bmodule\.exports\s*=\s*\{([^}]*)/g;
+/** Of `import()`, too, if it says what. */
 const IMPORTED =
-  /\b(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"'\n]+)["']/g;
+  /\b(?:import|export)\b(?:[^"';]*?\bfrom|\s*\()?\s*["']([^"'\n]+)["']/g;
+const COMPUTED_IMPORT = /\bimport\s*\((?!\s*["'])/;
 /** What is got or handed on by its name; `import type` gives nothing to be sent. */
 const NAMED_FROM =
   /\b(?:import|export)\s*(?:[\w$]+\s*,\s*)?\{([^}]*)\}\s*from\s*["']([^"'\n]+)["']/g;
@@ -76,13 +83,23 @@ export function readModuleText(text: string): ModuleText {
       if (local) exports.set(local.trim(), (exported ?? local).trim());
     }
   }
+  if (ANY_DEFAULT.test(text)) exports.set("default", "default");
+  for (const [, name] of text.matchAll(COMMON_EXPORT)) {
+    exports.set(name!, name!);
+  }
+  for (const [, list] of text.matchAll(COMMON_EXPORTS)) {
+    for (const [, name] of leftSides(list!).matchAll(BOUND_NAME)) {
+      exports.set(name!, name!);
+    }
+  }
   const imports = [...text.matchAll(IMPORTED)].map(([, from]) => from!);
   const sources = [...text.matchAll(NAMED_FROM)].flatMap(([, list, from]) =>
     list!.split(",").map((item) =>
       [item.trim().split(/\s+as\s+/)[0]!, from!] as const
     )
   );
-  return { text, exports, imports, sources };
+  const isOpen = COMPUTED_IMPORT.test(text);
+  return { exports, imports, sources, isOpen };
 }
 
 /** Names, numbers and strings, comments apart. */
@@ -96,12 +113,12 @@ const REACH = 8;
  * of its source come there in the same order. (What is compiled from TypeScript
  * has words less, and other punctuation.)
  *
- * @param module The module.
+ * @param text The text of the module.
  * @param name What the function is called in it.
  * @param source The source of the function.
  */
 export function mayDeclare(
-  { text }: ModuleText,
+  text: string,
   name: string,
   source: string,
 ): boolean {
@@ -144,6 +161,9 @@ function leftSides(declared: string): string {
   return text.replace(UNCLOSED, "");
 }
 
+/** What has been read, as each function is looked for in all that is imported. */
+const known = new Map<string, ModuleText>();
+
 /**
  * What is said by a local module, if it may be read without asking.
  *
@@ -153,12 +173,26 @@ function leftSides(declared: string): string {
  */
 export function readModule(url: string): ModuleText | null | undefined {
   if (isInNoFile(url)) return null;
+  const read = known.get(url);
+  if (read) return read;
+  const text = readText(url);
+  if (text === undefined) return undefined;
+  const module = readModuleText(text);
+  known.set(url, module);
+  return module;
+}
+
+/**
+ * The text of a local module, if it may be read without asking.
+ *
+ * @param url Its URL.
+ */
+export function readText(url: string): string | undefined {
   if (!url.startsWith("file:")) return undefined;
   try {
     const path = new URL(url);
     const { state } = Deno.permissions.querySync({ name: "read", path });
-    if (state !== "granted") return undefined;
-    return readModuleText(Deno.readTextFileSync(path));
+    return state === "granted" ? Deno.readTextFileSync(path) : undefined;
   } catch {
     return undefined; // gone or unreadable: then nothing is known of it
   }
@@ -172,8 +206,15 @@ export function isInNoFile(url: string): boolean {
   return IN_NO_FILE.test(url);
 }
 
-/** A line of a stack that names a place in a module. */
-const PLACE = /((?:file|https?|data|blob):[^\s()]*?):\d+:\d+\)?$/;
+/** A line of a stack that names a place in a module; all may be in its path. */
+const PLACE =
+  /(?:^\s*at (?:async )?|\()((?:file|https?|data|blob):.*):\d+:\d+\)?$/;
+
+/** How V8 makes the text of a stack. */
+interface StackSettings {
+  stackTraceLimit?: number | undefined;
+  prepareStackTrace?: unknown;
+}
 
 /**
  * The modules of the calls that led here, innermost first.
@@ -181,13 +222,20 @@ const PLACE = /((?:file|https?|data|blob):[^\s()]*?):\d+:\d+\)?$/;
  * @param isOwn Whether a module is one of this library's, to be left out.
  */
 export function callingModules(isOwn: (url: string) => boolean): string[] {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 64;
+  const settings = Error as StackSettings;
+  const { stackTraceLimit, prepareStackTrace } = settings;
+  settings.stackTraceLimit = 64;
+  // A program's own may make anything of a stack.
+  if (prepareStackTrace) settings.prepareStackTrace = undefined;
   const stack = new Error().stack ?? "";
-  Error.stackTraceLimit = limit;
+  settings.stackTraceLimit = stackTraceLimit;
+  if (prepareStackTrace) settings.prepareStackTrace = prepareStackTrace;
   const urls = new Set<string>();
   for (const line of stack.split("\n")) {
-    const url = PLACE.exec(line)?.[1];
+    if (line.includes("eval at ")) continue; // not the place itself
+    const place = PLACE.exec(line)?.[1];
+    // Deno shows it decoded.
+    const url = place && URL.parse(place)?.href;
     if (url && !isOwn(url)) urls.add(url);
   }
   return [...urls];

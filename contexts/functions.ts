@@ -8,8 +8,8 @@
  * 1. what was registered with {@linkcode register};
  * 2. the modules of the calls that led here, the main module, and what these
  *    import, for an export of the function's name (see `_source.ts`);
- * 3. the place of the function according to the inspector, if the program has
- *    been given `--allow-sys`;
+ * 3. the place of the function according to the inspector, if that did not tell it
+ *    for certain and the program has been given `--allow-sys`;
  * 4. what these modules import under that name from elsewhere (`jsr:`, `https:`).
  *
  * A name can mislead: so the reference carries a hash of the function's source,
@@ -28,6 +28,7 @@ import {
   isInNoFile,
   mayDeclare,
   readModule,
+  readText,
 } from "./_source.ts";
 
 // deno-lint-ignore ban-types -- any function
@@ -129,9 +130,11 @@ export function refer(fn: AnyFunction, path: string): FunctionReference {
   const known = references.get(fn);
   if (known && !isInNoFile(known.modules[0]!)) return known;
   refuseUnnamed(fn, path);
-  const found = findExport(fn);
-  references.set(fn, found ?? fail(fn, path));
-  return references.get(fn)!;
+  const looked = search(fn);
+  const reference = referenceFrom(looked, fn) ??
+    fail(fn, path, looked.unresolved);
+  references.set(fn, reference);
+  return reference;
 }
 
 /**
@@ -164,7 +167,7 @@ export async function load(
     throw new EncodingError(
       `Cannot tell which function "${reference.name}" is meant as ${
         [...found.values()].join(" and ")
-      } have one of the same text: call register(import.meta, { ${reference.name} }) in them`,
+      } have one of the same text: call ${registering(reference.name)} in them`,
       { path: reference.name },
     );
   }
@@ -176,7 +179,7 @@ export async function load(
   throw new EncodingError(
     `Cannot find function "${reference.name}" in this process as ${
       misses.join(", and ")
-    }: export it from its module, or use register(import.meta, { ${reference.name} })`,
+    }: export it from its module, or use ${registering(reference.name)}`,
     { path: reference.name },
   );
 }
@@ -264,46 +267,85 @@ function refuseUnnamed(fn: AnyFunction, path: string): void {
   }
 }
 
-/** Looks for an export of the function's name in what it may come from. */
-function findExport(fn: AnyFunction): FunctionReference | undefined {
-  const hash = hashOf(fn);
+/** What was looked at in search of a function. */
+interface Search {
+  /** Modules whose text may hold it, and what it is called in them. */
+  readonly likely: { url: string; name: string }[];
+  /** Modules that export something of that name, but hardly this. */
+  readonly unlikely: { url: string; name: string }[];
+  /** What cannot be read, and is likely to have it. */
+  readonly unread: string[];
+  /** What cannot be read, and may have something of that name. */
+  readonly remote: string[];
+  /** What is imported under names that only the importing module understands. */
+  readonly unresolved: string[];
+  /** Whether there may be modules beside those that were looked at. */
+  isPartial: boolean;
+}
+
+/**
+ * Looks for a function in the modules of the calls that led here, the main module,
+ * and all that these import. In all, not only until it seems to be found: another
+ * one may have a function of that name and text, which means something else there.
+ */
+function search(fn: AnyFunction): Search {
   const main = getMainModule();
   const calling = callingModules(isOwn);
-  const queue = [...new Set(main ? [...calling, main] : calling)];
-  const unread: string[] = [];
-  /** What cannot be read, and may have something of that name. */
-  const remote: string[] = [];
-  // The text of a module does not tell functions apart that differ in little.
-  const likely: { url: string; name: string }[] = [];
-  // Others may export something else under that name.
-  const unlikely: { url: string; name: string }[] = [];
+  const queue = new Set(main ? [...calling, main] : calling);
+  const near = new Set(queue);
+  const found: Search = {
+    likely: [],
+    unlikely: [],
+    unread: [],
+    remote: [],
+    unresolved: [],
+    isPartial: false,
+  };
   const source = Function.prototype.toString.call(fn);
-  for (let i = 0; i < queue.length && i < MOST_MODULES; i++) {
-    const url = queue[i]!;
-    const text = readModule(url);
-    if (!text) {
-      const isLikely = calling.includes(url) || url === main;
-      if (text === undefined && isLikely) unread.push(url);
-      continue;
+  let looked = 0;
+  for (const url of queue) {
+    if (++looked > MOST_MODULES) {
+      found.isPartial = true;
+      break;
     }
+    const text = readModule(url);
+    if (text === undefined) {
+      found.isPartial = true;
+      if (near.has(url)) found.unread.push(url);
+    }
+    if (!text) continue;
+    if (text.isOpen) found.isPartial = true;
     const name = text.exports.get(fn.name);
     if (name !== undefined) {
-      const may = mayDeclare(text, fn.name, source);
-      (may ? likely : unlikely).push({ url, name });
+      // The text of a module does not tell functions apart that differ in little.
+      const may = mayDeclare(readText(url) ?? "", fn.name, source);
+      (may ? found.likely : found.unlikely).push({ url, name });
     }
-    // Then what is as near is looked at, but nothing beyond.
-    if (likely.length > 0) continue;
     for (const specifier of text.imports) {
       const imported = resolve(specifier, url);
-      if (!imported || isOwn(imported)) continue;
-      if (!imported.startsWith("file:")) {
+      if (imported === undefined) {
+        found.unresolved.push(`"${specifier}" in ${url}`);
+        found.isPartial = true;
+      } else if (isOwn(imported)) continue;
+      else if (imported.startsWith("file:")) queue.add(imported);
+      else {
         const isIt = ([name, from]: readonly [string, string]) =>
           name === fn.name && from === specifier;
-        if (text.sources.some(isIt)) remote.push(imported);
-      } else if (!queue.includes(imported)) queue.push(imported);
+        if (text.sources.some(isIt)) found.remote.push(imported);
+      }
     }
   }
-  const place = likely.length === 1 ? undefined : inspectedModule(fn);
+  return found;
+}
+
+/** The reference to a function, if what a search has found leads to it. */
+function referenceFrom(
+  { likely, unlikely, unread, remote, isPartial }: Search,
+  fn: AnyFunction,
+): FunctionReference | undefined {
+  const hash = hashOf(fn);
+  const isCertain = likely.length === 1 && !isPartial;
+  const place = isCertain ? undefined : inspectedModule(fn);
   if (place) {
     const text = readModule(place);
     const name = text === undefined ? fn.name : text?.exports.get(fn.name);
@@ -366,7 +408,11 @@ function pick(
     : "does not export it";
 }
 
-function fail(fn: AnyFunction, path: string): never {
+function fail(
+  fn: AnyFunction,
+  path: string,
+  unresolved: readonly string[],
+): never {
   const main = getMainModule();
   const looked = [...new Set([...callingModules(isOwn), main])]
     .filter((url) => url !== undefined);
@@ -374,7 +420,9 @@ function fail(fn: AnyFunction, path: string): never {
     throw new EncodingError(
       `Cannot send ${
         describe(fn)
-      } as another process could not find it: a program from standard input, \`deno eval\` or the REPL is in no file that could be read; export it from a module of its own, and call register(import.meta, { ${fn.name} }) there or allow --allow-sys: "${path}"`,
+      } as another process could not find it: a program from standard input, \`deno eval\` or the REPL is in no file that could be read; export it from a module of its own, and call ${
+        registering(fn.name)
+      } there or allow --allow-sys: "${path}"`,
       { path },
     );
   }
@@ -384,9 +432,20 @@ function fail(fn: AnyFunction, path: string): never {
       describe(fn)
     } as another process could not find it: it is not exported by ${
       where || "any module (code without a module cannot be loaded again)"
-    } nor by what that imports; export it from its module, or use register(import.meta, { ${fn.name} }): "${path}"`,
+    } nor by what that imports${
+      unresolved.length > 0
+        ? ` (not looked at, as only its own module can resolve it: ${
+          unresolved.join(", ")
+        })`
+        : ""
+    }; export it from its module, or use ${registering(fn.name)}: "${path}"`,
     { path },
   );
+}
+
+/** How to make a function known; one that is a default export needs a name. */
+function registering(name: string): string {
+  return `register(import.meta, { ${name === "default" ? "name" : name} })`;
 }
 
 function describe(fn: AnyFunction): string {

@@ -105,6 +105,16 @@ const FLAGS = ["run", "--allow-read", "--allow-run", "--allow-ffi"];
 /** The front door. */
 const PACKAGE = import.meta.resolve("../../mod.ts");
 
+const STD = new URL("../../tools/std/", import.meta.url).pathname;
+const STD_NAMES = ["assert", "async", "log", "path"];
+/** What leads to the libraries that this package imports. */
+const STANDARD = {
+  imports: Object.fromEntries(
+    STD_NAMES.map((name) => [`@std/${name}`, `jsr:@std/${name}`]),
+  ),
+  links: STD_NAMES.map((name) => `${STD}${name}`),
+};
+
 /** A program that has functions called in a pool, and writes what comes of it. */
 function caller(ctx: Context, imports: string, calls: string): string {
   return `
@@ -177,6 +187,121 @@ contract(
       ),
     });
     assertEquals(registered.stdout, "a\nb\n", describeEnd(registered));
+  },
+);
+
+for (
+  const [what, imports] of [
+    ["beyond another", 'import { other } from "./between.ts";'],
+    ["imported later", 'const { tell: other } = await import("./b.ts");'],
+  ] as const
+) {
+  contract(
+    `Pool never runs a function of the same text in a module that is ${what}`,
+    async (ctx) => {
+      const source = caller(
+        ctx,
+        `import { tell } from "./a.ts"; ${imports}`,
+        `console.log(await pool.apply(tell).catch(said));
+         console.log(await pool.apply(other).catch(said));`,
+      );
+      const twin = (who: string) =>
+        `const who = "${who}"; export function tell() { return who; }`;
+      const files = {
+        "a.ts": twin("a"),
+        "b.ts": twin("b"),
+        "between.ts": 'export { tell as other } from "./b.ts";',
+      };
+      const told = await runProgram(source, {
+        flags: [...FLAGS, "--allow-sys"],
+        files,
+      });
+      assertEquals(told.stdout, "a\nb\n", describeEnd(told));
+      const refused = await runProgram(source, { flags: FLAGS, files });
+      for (const line of refused.stdout.trim().split("\n")) {
+        assertMatch(
+          line,
+          /^EncodingError: Cannot tell which function "tell" .*a\.ts and .*b\.ts/,
+        );
+      }
+    },
+  );
+}
+
+contract(
+  "Pool finds a function in whatever way it is exported",
+  async (ctx) => {
+    const files = {
+      "with (brackets)/sub.ts": `
+      import { getContext } from "${PACKAGE}";
+      export function twice(x: number) { return 2 * x; }
+      export async function run(method: "spawn") {
+        await using pool = new (getContext(method).Pool)(1);
+        return await pool.apply(twice, [1]);
+      }
+    `,
+      "one.ts": "export default (x: number) => x * 100;",
+      "two.js": "export default async x => x * 200;",
+      "later.ts": "export function later(x: number) { return x * 300; }",
+      "common.cjs": `
+      exports.one = function one(x) { return x * 400; };
+      exports.two = async function two(x) { return x * 500; };
+    `,
+      "all.cjs": `
+      function listed(x) { return x * 600; }
+      module.exports = { listed, given: (x) => x * 700 };
+    `,
+    };
+    const end = await runProgram(
+      caller(
+        ctx,
+        `import one from "./one.ts";
+       import two from "./two.js";
+       import common from "./common.cjs";
+       import { given, listed } from "./all.cjs";
+       const { later } = await import("./later.ts");`,
+        `const all = [one, two, later, common.one, common.two, listed, given];
+       for (const fn of all) {
+         console.log(await pool.apply(fn, [1]).catch(said));
+       }
+       Error.prepareStackTrace = (_, sites) => sites;
+       const { run } = await import("./with%20(brackets)/" + "sub.ts");
+       console.log(await run("${ctx.getStartMethod()}").catch(said));`,
+      ),
+      { flags: [...FLAGS, "--no-check"], files },
+    );
+    assertEquals(
+      end.stdout,
+      "100\n200\n300\n400\n500\n600\n700\n2\n",
+      describeEnd(end),
+    );
+  },
+);
+
+contract(
+  "Pool says what it cannot resolve in search of a function",
+  async (ctx) => {
+    const source = caller(
+      ctx,
+      'import { far } from "@mine/far.ts";',
+      "console.log(await pool.map(far, [1, 2]).catch(said));",
+    );
+    const end = await runProgram("", {
+      flags: [...FLAGS, "--no-check"],
+      config: null,
+      main: (folder) => `${folder}/member/main.ts`,
+      files: {
+        "deno.json": JSON.stringify({ workspace: ["./member"], ...STANDARD }),
+        "member/deno.json": JSON.stringify({ imports: { "@mine/": "./lib/" } }),
+        "member/lib/far.ts": "export const far = (x: number) => x * 10;",
+        "member/main.ts": source,
+      },
+    });
+    assertMatch(
+      end.stdout,
+      /nor by what that imports \(not looked at, .*: "@mine\/far\.ts" in file:.*main\.ts\); export it/,
+      describeEnd(end),
+    );
   },
 );
 
