@@ -105,6 +105,7 @@ async function become(
   current.authkey = birth.authkey;
   current.family = birth.family;
   current.method = method;
+  current.startFolder = birth.startFolder;
   current.parent = { ...parent, method };
   setDefaultKind(() => current.method!);
   setMainModule(birth.mainModule);

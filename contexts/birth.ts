@@ -58,6 +58,8 @@ export interface Birth {
   readonly parent: ParentFacts;
   /** The module the program started with. */
   readonly mainModule: string | undefined;
+  /** Where the program was started; only for a thread, which has its flags. */
+  readonly startFolder: string | undefined;
   /** Modules to load before the target's. */
   readonly preload: readonly string[];
   /** The function to call, or the class to run, or neither. */

@@ -39,6 +39,8 @@ export interface Current {
   parent: Parent | null;
   /** The start method it was itself started with. */
   method: MemoryKind | null;
+  /** Where its program was started, for a thread: see `_flags.ts`. */
+  startFolder: string | undefined;
   /** Whether it ends because of an error: then it abandons what it holds. */
   hasFailed: boolean;
   /** Whether its exit sequence has begun. */
@@ -70,6 +72,7 @@ export const current: Current = {
   identity: [],
   parent: null,
   method: null,
+  startFolder: undefined,
   hasFailed: false,
   isExiting: false,
   process: null,

@@ -29,6 +29,8 @@ export interface LaunchRequest extends ChildSettings {
   readonly handle: ArenaHandle;
   /** Its name. */
   readonly name: string;
+  /** Modules that may hold its target. */
+  readonly modules: readonly string[];
   /** Whether it ends with its parent. */
   readonly daemon: boolean;
   /** Shared buffers that its arguments refer to, `worker` only. */

@@ -26,6 +26,7 @@ import { writeBirth } from "./_birth_writer.ts";
 import { children, current, isLoading, nextIdentity } from "./current.ts";
 import { exitCodeText } from "./exit_code.ts";
 import { listenForEnd } from "./exit.ts";
+import { startFolder } from "./_flags.ts";
 import { getMainModule, refer } from "./functions.ts";
 import { launcherFor } from "./_launchers.ts";
 import type { Launched } from "./launch.ts";
@@ -587,6 +588,7 @@ export class Process<A extends unknown[] = unknown[]> {
           token: arena.me,
         },
         mainModule: getMainModule(),
+        startFolder: method === "worker" ? startFolder() : undefined,
         preload: [...preloaded(), ...this.#internal.preload ?? []],
         target,
         isClass,
@@ -597,6 +599,7 @@ export class Process<A extends unknown[] = unknown[]> {
         ...chosen(this.#options),
         handle,
         name: this.#name,
+        modules: target?.modules ?? [],
         daemon: this.#daemon,
         buffers,
         port: this.#internal.port,
@@ -643,6 +646,7 @@ current.selfProcess = selfProcess;
 
 function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
   const { target, args, name, execArgs, memoryLimitMb, signal } = options;
+  const { cwd, env } = options;
   if ("group" in options && (options as { group?: unknown }).group != null) {
     throw new TypeError("group argument must be None for now");
   }
@@ -673,6 +677,22 @@ function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
       }`,
     );
   }
+  if (env !== undefined && !isRecordOfStrings(env)) {
+    throw new TypeError(
+      `Cannot create a process as 'env' must be an object of strings: it is ${
+        Deno.inspect(env)
+      }`,
+    );
+  }
+  if (
+    cwd !== undefined && typeof cwd !== "string" && !(cwd instanceof URL)
+  ) {
+    throw new TypeError(
+      `Cannot create a process as 'cwd' must be a path or a URL: it is ${
+        Deno.inspect(cwd)
+      }`,
+    );
+  }
   if (
     memoryLimitMb !== undefined &&
     !(Number.isFinite(memoryLimitMb) && memoryLimitMb >= 1)
@@ -690,6 +710,11 @@ function checkOptions<A extends unknown[]>(options: ProcessOptions<A>): void {
       }`,
     );
   }
+}
+
+function isRecordOfStrings(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((text) => typeof text === "string");
 }
 
 function chosen(options: Settings): Partial<Settings> {

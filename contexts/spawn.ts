@@ -55,7 +55,7 @@ function commandFor(request: LaunchRequest): string[] {
     return [
       "run",
       ...childFlags(),
-      ...permissionFlags(request.permissions),
+      ...permissionFlags(request.permissions, request.modules),
       ...memoryFlags(request.memoryLimitMb),
       ...(request.execArgs ?? []),
       CHILD_MODULE,

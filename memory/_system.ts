@@ -190,6 +190,19 @@ function commandLineOfLinux(): string[] | undefined {
   return text.split("\0").slice(0, -1);
 }
 
+/**
+ * Whether there is a file, also for one who may not read it by Deno's permissions.
+ *
+ * @param path Its path.
+ */
+export function isThere(path: string): boolean {
+  if (!isGranted() || os === "windows") return false;
+  const { open, close } = os === "linux" ? libc() : posix();
+  const fd = open(cString(path), O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
 function commandLineOfMac(): string[] | undefined {
   const [argc, argv] = [mac()._NSGetArgc(), mac()._NSGetArgv()];
   if (argc === null || argv === null) return undefined;

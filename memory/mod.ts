@@ -46,4 +46,5 @@ export {
   dieWithParent,
   ignoreInterrupt,
   isGranted,
+  isThere,
 } from "./_system.ts";

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { keptFlags, permissionFlags } from "../../contexts/_flags.ts";
 import { contract } from "../_support/contract.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
@@ -64,6 +64,31 @@ Deno.test("permissionFlags() refuses what is not a permission", () => {
     () => permissionFlags("all" as never),
     TypeError,
     "'permissions' must be an object",
+  );
+});
+
+Deno.test("permissionFlags() refuses what is no value of a permission", () => {
+  for (const value of ["data", "yes", 1, [1], {}, null]) {
+    assertThrows(
+      () => permissionFlags({ read: value } as never),
+      TypeError,
+      "'permissions.read' must be true, false, \"inherit\" or an array of strings",
+    );
+  }
+});
+
+Deno.test("permissionFlags() takes URLs for paths, but no comma", () => {
+  const read = ["/a", new URL("file:///c%20d"), "file:///e"];
+  assertEquals(permissionFlags({ read })[0], "--allow-read=/a,/c d,/e");
+  assertThrows(
+    () => permissionFlags({ read: ["/a,b"] }),
+    TypeError,
+    'Cannot start a process with permission for "/a,b" as Deno takes no comma there',
+  );
+  assertThrows(
+    () => permissionFlags({ net: true }, ["file:///a,b/target.ts"]),
+    TypeError,
+    '"/a,b/"',
   );
 });
 
@@ -180,3 +205,192 @@ contract(
   },
   { methods: ["spawn"] },
 );
+
+contract(
+  "Process has no permission that its program has given up",
+  async () => {
+    for (const flags of [["-A"], ["-RNE", "--allow-run", "--allow-ffi"]]) {
+      const end = await runProgram(
+        `
+        import { getContext } from "${LIBRARY}";
+        export function flags() { ${STATES} }
+        if (import.meta.main) {
+          Deno.permissions.revokeSync({ name: "net" });
+          flags();
+          const { Process } = getContext("spawn");
+          for (const permissions of ["inherit", { net: "inherit" }]) {
+            const process = new Process({ target: flags, permissions });
+            process.start();
+            console.log(await process.exited);
+          }
+        }
+      `,
+        { flags: ["run", "--no-prompt", ...flags] },
+      );
+      const [own, theirs, code, few] = end.stdout.split("\n");
+      assertMatch(own!, /read granted.*net prompt/, describeEnd(end));
+      assertEquals([theirs, code], [own, "0"]);
+      assertMatch(few!, /net prompt/);
+    }
+  },
+  { methods: ["spawn"] },
+);
+
+contract("Process inherits a permission however it was granted", async () => {
+  const end = await runProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      export function flags() { ${STATES} }
+      if (import.meta.main) {
+        const { Process } = getContext("spawn");
+        for (
+          const permissions of [
+            { net: "inherit" },
+            { read: "inherit" },
+            { env: "inherit" },
+          ]
+        ) {
+          const process = new Process({ target: flags, permissions });
+          process.start();
+          console.log(await process.exited);
+        }
+      }
+    `,
+    {
+      flags: [
+        "run",
+        "--no-prompt",
+        "-N",
+        "-E=HOME",
+        "--allow-run",
+        "--allow-ffi",
+        "--allow-read=.,/usr",
+      ],
+    },
+  );
+  const lines = end.stdout.split("\n").filter((line) => line !== "0");
+  assertEquals(lines.length, 4, describeEnd(end));
+  assertMatch(lines[0]!, /net granted/);
+  assertMatch(lines[1]!, /^read prompt,write prompt,net prompt/);
+}, { methods: ["spawn"] });
+
+contract(
+  "Process may read the module of its target, wherever it is",
+  async () => {
+    const end = await runProgram("", {
+      main: (folder) => `${folder}/app and more/main.ts`,
+      files: {
+        "app and more/main.ts": `
+        import { getContext } from "${LIBRARY}";
+        import { target } from "../lib/target.ts";
+        if (import.meta.main) {
+          const { Process } = getContext("spawn");
+          const permissions = { net: true };
+          const process = new Process({ target, permissions });
+          process.start();
+          console.log(await process.exited);
+        }
+      `,
+        "lib/target.ts": 'export function target() { console.log("there"); }',
+      },
+    });
+    assertEquals(end.stdout, "there\n0\n", describeEnd(end));
+  },
+  { methods: ["spawn"] },
+);
+
+contract("Process has the configuration its program may not read", async () => {
+  const end = await runProgram("", {
+    config: null,
+    main: (folder) => `${folder}/src/main.ts`,
+    flags: [
+      "run",
+      "--no-prompt",
+      "--allow-run",
+      "--allow-ffi",
+      `--allow-read=src,${new URL("../../", import.meta.url).pathname}`,
+    ],
+    files: {
+      "deno.json": JSON.stringify({ imports: { mine: "./src/mine.ts" } }),
+      "src/mine.ts": 'export function mine() { console.log("found"); }',
+      "src/main.ts": `
+        import { getContext } from "${LIBRARY}";
+        import { mine } from "mine";
+        export function target() { mine(); }
+        if (import.meta.main) {
+          const process = new (getContext("spawn").Process)({ target });
+          process.start();
+          console.log(await process.exited);
+        }
+      `,
+    },
+  });
+  assertEquals(end.stdout, "found\n0\n", describeEnd(end));
+}, { methods: ["spawn"] });
+
+contract("Process has the package.json of its program", async () => {
+  const end = await runProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      import { dependency } from "dependency";
+      import { own } from "#own";
+      export function target() { console.log(dependency(), own()); }
+      if (import.meta.main) {
+        const process = new (getContext("spawn").Process)({ target });
+        process.start();
+        console.log(await process.exited);
+      }
+    `,
+    {
+      config: null,
+      files: {
+        "package.json": JSON.stringify({
+          type: "module",
+          dependencies: { dependency: "*" },
+          imports: { "#own": "./own.ts" },
+        }),
+        "own.ts": 'export function own() { return "own"; }',
+        "node_modules/dependency/package.json": JSON.stringify({
+          name: "dependency",
+          version: "1.0.0",
+          type: "module",
+          exports: "./main.js",
+        }),
+        "node_modules/dependency/main.js":
+          'export function dependency() { return "dependency"; }',
+      },
+    },
+  );
+  assertEquals(end.stdout, "dependency own\n0\n", describeEnd(end));
+}, { methods: ["spawn"] });
+
+contract("a thread gives its children the program's flags", async () => {
+  const end = await runProgram(
+    `
+      import { getContext } from "${LIBRARY}";
+      export function leaf() { console.log("leaf"); }
+      export async function thread() {
+        const process = new (getContext("spawn").Process)({ target: leaf });
+        process.start();
+        console.log(await process.exited);
+      }
+      if (import.meta.main) {
+        Deno.chdir("/usr");
+        const child = new (getContext("worker").Process)({ target: thread });
+        child.start();
+        console.log(await child.exited);
+      }
+    `,
+    {
+      main: () => "main.ts",
+      flags: [
+        "run",
+        "--no-prompt",
+        "--allow-run",
+        "--allow-ffi",
+        `--allow-read=.,/usr,${new URL("../../", import.meta.url).pathname}`,
+      ],
+    },
+  );
+  assertEquals(end.stdout, "leaf\n0\n0\n", describeEnd(end));
+}, { methods: ["worker"] });

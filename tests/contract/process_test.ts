@@ -618,6 +618,9 @@ contract("PROC-X2 Process refuses options of a wrong shape", (ctx) => {
       { memoryLimitMb: "64" },
       { execArgs: "--seed=1" },
       { execArgs: [1] },
+      { env: "x" },
+      { env: { A: 3 } },
+      { cwd: 3 },
       { signal: {} },
     ]
   ) {
