@@ -37,7 +37,7 @@ import type { Progress } from "./pool/options.ts";
 /** Options of a {@linkcode ProgressBar}. */
 export interface ProgressBarOptions {
   /**
-   * Characters of the bar itself.
+   * Characters of the bar itself; 0 for none.
    *
    * @default {30}
    */
@@ -87,10 +87,18 @@ export class ProgressBar {
    *
    * @param title What it is about.
    * @param options How it looks.
+   * @throws {RangeError} If the width is not an integer of at least 0.
    */
   constructor(title = "", options: ProgressBarOptions = {}) {
     this.#title = title;
     this.#width = options.width ?? WIDTH;
+    if (!Number.isInteger(this.#width) || this.#width < 0) {
+      throw new RangeError(
+        `Cannot make a progress bar as 'width' must be an integer of at least 0: it is ${
+          Deno.inspect(options.width)
+        }`,
+      );
+    }
     this.#surface = options.draw
       ? { draw: options.draw, end: () => {} }
       : terminal();
@@ -98,18 +106,24 @@ export class ProgressBar {
 
   /**
    * Draws how far the job has come, and ends the drawing with it. Need not be
-   * called as a method.
+   * called as a method. After {@linkcode ProgressBar.end} it does nothing.
    */
   readonly update: (progress: Progress) => void = (progress) => {
+    if (this.#isEnded) return;
     this.#surface.draw(barLine(this.#title, this.#width, progress));
-    if (progress.done + progress.failed === progress.total) this.end();
+    if (progress.done + progress.failed === progress.total) {
+      this.#surface.end();
+    }
   };
+  /** Whether it was said that nothing more is to be drawn. */
+  #isEnded = false;
 
   /**
-   * Leaves the last drawing where it is; what is written next comes below. Needed
-   * only if the job may not come to its end.
+   * Leaves the last drawing where it is; what is written next comes below, and a
+   * job that goes on draws no more. Needed only if it may not come to its end.
    */
   end(): void {
+    this.#isEnded = true;
     this.#surface.end();
   }
 
@@ -261,7 +275,7 @@ function barLine(title: string, width: number, progress: Progress): string {
   const parts = [title];
   if (total === null) parts.push(String(ended));
   else {
-    const part = total === 0 ? 1 : ended / total;
+    const part = ended < total ? ended / total : 1;
     const full = Math.round(part * width);
     parts.push(
       "█".repeat(full) + "░".repeat(width - full),
@@ -269,9 +283,13 @@ function barLine(title: string, width: number, progress: Progress): string {
       `${ended}/${total}`,
     );
   }
-  parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`);
+  if (Number.isFinite(rate)) {
+    parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)}/s`);
+  }
   if (failed > 0) parts.push(`${failed} failed`);
-  if (etaMs !== null && etaMs > 0) parts.push(`${span(etaMs)} left`);
+  if (etaMs !== null && etaMs > 0 && etaMs < Infinity) {
+    parts.push(`${span(etaMs)} left`);
+  }
   return parts.filter((text) => text !== "").join(" ");
 }
 

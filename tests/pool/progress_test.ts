@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { insights, ProgressBar } from "../../progress.ts";
 import { contract, once } from "../_support/contract.ts";
 import { runProgram } from "../_support/program.ts";
@@ -53,6 +53,30 @@ once("ProgressBar tells how much time is left", () => {
     "█░░░ 25% 2/8 123/s 1 failed 1 h 2 min left",
     "████ 100% 0/0 123/s",
   ]);
+});
+
+once("ProgressBar draws no more once it has been ended", () => {
+  const lines: string[] = [];
+  const bar = new ProgressBar("", { draw: (line) => lines.push(line) });
+  const progress = { done: 1, failed: 0, total: null, rate: 1, etaMs: null };
+  bar.update(progress);
+  bar.end();
+  bar.update(progress);
+  assertEquals(lines, ["1 1.0/s"]);
+});
+
+once("ProgressBar draws whatever it is told", () => {
+  const lines: string[] = [];
+  const draw = (line: string) => lines.push(line);
+  const bar = new ProgressBar("", { width: 2, draw });
+  const progress = { done: 1, failed: 0, total: 2, rate: 1, etaMs: null };
+  bar.update({ ...progress, etaMs: Infinity });
+  bar.update({ ...progress, rate: NaN });
+  bar.update({ ...progress, done: 5 });
+  assertEquals(lines, ["█░ 50% 1/2 1.0/s", "█░ 50% 1/2", "██ 100% 5/2 1.0/s"]);
+  for (const width of [-1, 0.5, NaN]) {
+    assertThrows(() => new ProgressBar("", { width }), RangeError, "'width'");
+  }
 });
 
 contract("insights() tells what the workers did, to the end", async (ctx) => {
