@@ -22,7 +22,7 @@ import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
 import { current, importInChild } from "./current.ts";
-import { exitSequence, leave } from "./exit.ts";
+import { exitSequence, exitSequenceSync, leave } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { nodeProcess } from "./_node.ts";
 import { hideArgument } from "./standalone.ts";
@@ -52,6 +52,7 @@ export interface Host {
  * @param host What it is.
  */
 export async function live(arena: Arena, host: Host): Promise<void> {
+  host.onLeave(exitSequenceSync);
   host.onLeave(leave);
   const isStopped = () => arena.participants.isStopped(arena.me);
   const fail = (error: unknown) => {

@@ -37,12 +37,14 @@ interface ExitCallback {
   readonly run: () => unknown;
 }
 
-/** So long may a daemon take to end once it has been told to. */
+/** So long may daemons take to end once they have been told to. */
 const DAEMON_GRACE_MS = 1000;
 
 const callbacks = new Set<ExitCallback>();
 let registered = 0;
 let listening = false;
+/** Whether the exit sequence is being awaited. */
+let isRunning = false;
 
 /**
  * Has something done at exit: the highest priority first, and of equal ones the
@@ -84,24 +86,47 @@ export function atExit(run: () => unknown, priority: number): () => void {
 export function exit(reason?: unknown): never {
   const { code, text } = exitReason(reason);
   if (text !== undefined) {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+    try {
+      Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+    } catch {
+      // Its stderr is closed: the exit code has to tell.
+    }
   }
   Deno.exit(code);
 }
 
-/** The exit sequence where it can be awaited. A second call does nothing. */
+/**
+ * The exit sequence where it can be awaited. A second call does nothing, unless
+ * something has come since: what a target left running, timers and servers, runs
+ * on when the sequence is over, and may register callbacks and start children.
+ */
 export async function exitSequence(): Promise<void> {
-  if (current.isExiting) return;
+  if (isRunning || !isDue()) return;
+  isRunning = true;
+  await runSequence();
+  // Registered by the sequence itself: it would never come to an end.
+  callbacks.clear();
+  isRunning = false;
+}
+
+/** Whether there is anything to be done at exit that has not been. */
+function isDue(): boolean {
+  return !current.isExiting || callbacks.size > 0 || children.size > 0;
+}
+
+async function runSequence(): Promise<void> {
+  if (!current.isExiting) log.info("process shutting down");
   current.isExiting = true;
-  log.info("process shutting down");
   log.debug('running all "atexit" finalizers with priority >= 0');
   for (const run of due(0)) await attempt(run);
   const daemons = endDaemons();
   if (current.hasFailed && children.size > 0) abandon();
+  const deadline = performance.now() + DAEMON_GRACE_MS;
   for (const child of [...children]) {
     log.info(`calling join() for process ${child.name}`);
-    if (daemons.has(child) && !await child.join({ timeout: DAEMON_GRACE_MS })) {
-      // It does not listen, and nobody is to be kept waiting by a daemon.
+    const timeout = Math.max(0, deadline - performance.now());
+    if (daemons.has(child) && !await child.join({ timeout })) {
+      // It does not listen, and nobody is to be kept waiting by daemons.
       child.kill();
     }
     await child.join();
@@ -122,10 +147,10 @@ function abandon(): void {
 }
 
 /** The same where nothing can be awaited any more. */
-function exitSequenceSync(): void {
-  if (current.isExiting) return;
+export function exitSequenceSync(): void {
+  if (!isDue()) return;
+  if (!current.isExiting) log.info("process shutting down");
   current.isExiting = true;
-  log.info("process shutting down");
   log.debug('running all "atexit" finalizers with priority >= 0');
   for (const run of due(0)) void attempt(run);
   endDaemons();
@@ -143,7 +168,7 @@ export function listenForEnd(): void {
   // Heard in a first process that has nothing left to do. Refusing to end lets
   // what is awaited go on; once nothing is, it is heard again.
   globalThis.addEventListener("beforeunload", (event) => {
-    if (current.isExiting) return;
+    if (isRunning || !isDue()) return;
     event.preventDefault();
     void exitSequence();
   });

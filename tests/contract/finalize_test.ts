@@ -41,6 +41,39 @@ once(
   },
 );
 
+contract(
+  "Finalize calls back also if it was made after the target returned",
+  async (ctx) => {
+    const end = await runProgram(`
+      import { Finalize, getContext } from "${FRONT_DOOR}";
+      const ctx = getContext("${ctx.getStartMethod()}");
+      export async function daemon(here) {
+        here.set();
+        await new Promise(() => setInterval(() => {}, 1e6));
+      }
+      export function target() {
+        setTimeout(async () => {
+          const finalized = (word) => console.log(word);
+          new Finalize(null, finalized, { args: ["last"], exitPriority: -1 });
+          new Finalize(null, finalized, { args: ["first"], exitPriority: 1 });
+          const here = new ctx.Event();
+          const args = [here];
+          new ctx.Process({ target: daemon, args, daemon: true }).start();
+          await here.wait();
+          console.log("returns");
+        }, 1);
+      }
+      if (import.meta.main) {
+        const process = new ctx.Process({ target });
+        process.start();
+        console.log(await process.exited);
+      }
+    `);
+    assertEquals(end.stdout, "returns\nfirst\nlast\n0\n", describeEnd(end));
+    assertEquals(end.left, []);
+  },
+);
+
 once("FIN-01 Finalize calls back when its object is collected", async () => {
   const done: string[] = [];
   let object: object | null = {};

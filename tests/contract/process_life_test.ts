@@ -272,6 +272,23 @@ contract("PROC-26 exit() writes its reason to stderr", async (ctx) => {
   assertEquals(end.stderr, "ignore this\n[ 1, 2, 3 ]\nand the parent\n");
 });
 
+contract("PROC-26 exit() ends a child whose stderr is closed", async (ctx) => {
+  const end = await runProgram(`
+    import { exit, getContext } from "${LIBRARY}";
+    export function target() {
+      Deno.stderr.close();
+      exit("a reason");
+    }
+    if (import.meta.main) {
+      const { Process } = getContext("${ctx.getStartMethod()}");
+      const process = new Process({ target });
+      process.start();
+      console.log(await process.exited);
+    }
+  `);
+  assertEquals(end.stdout, "1\n", describeEnd(end));
+});
+
 contract("PROC-26 Deno.exit() and Deno.exitCode in a child", async (ctx) => {
   const codes = [
     [denoExit, 0, 0],
@@ -543,6 +560,36 @@ contract(
     report.close();
     theirs.close();
   },
+);
+
+contract(
+  "PROC-X5 daemons that do not listen keep a program for one second in all",
+  async (ctx) => {
+    const end = await runProgram(`
+      import { getContext } from "${LIBRARY}";
+      const { Event, Process } = getContext("${ctx.getStartMethod()}");
+      export async function stay(here) {
+        Deno.addSignalListener("SIGTERM", () => {});
+        here.set();
+        await new Promise(() => {});
+      }
+      if (import.meta.main) {
+        for (let i = 0; i < ${MANY}; i++) {
+          const here = new Event();
+          new Process({ target: stay, args: [here], daemon: true }).start();
+          await here.wait();
+        }
+        const begun = performance.now();
+        globalThis.addEventListener("unload", () => {
+          console.log(Math.round(performance.now() - begun));
+        });
+      }
+    `);
+    const tookMs = Number(end.stdout);
+    assert(tookMs > 500 && tookMs < MANY * 1000, describeEnd(end));
+    assertEquals(end.left, []);
+  },
+  { methods: ["spawn"] },
 );
 
 contract("PROC-X7 an argument may be dropped after start()", async (ctx) => {
