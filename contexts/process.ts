@@ -11,6 +11,7 @@ import { getLogState } from "../_log.ts";
 import {
   arenaFor,
   checkedTimeout,
+  checkOptionsObject,
   checkSignal,
   LONGEST_TIMER_MS,
   S_IDENT,
@@ -139,6 +140,11 @@ interface Child {
   readonly ident: number;
 }
 
+/** What Python's options are here. */
+const HERE = {
+  kwargs: "give the target an object among its 'args'",
+};
+
 /** Names of the settings that go to the launcher as they are. */
 const SETTINGS = [
   "permissions",
@@ -214,6 +220,7 @@ export class Process<A extends unknown[] = unknown[]> {
    * @throws {TypeError} If an option has the wrong type.
    */
   constructor(options: ProcessOptions<A> = {}) {
+    checkOptionsObject(options, "create a process", "{ target: main }", HERE);
     this.#isSelf = SELF in options;
     // Not the options themselves: they hold the target and the arguments.
     this.#options = { ...chosen(options), signal: options.signal };
@@ -312,6 +319,7 @@ export class Process<A extends unknown[] = unknown[]> {
    * @param options How long to wait.
    * @returns Whether it has ended.
    * @throws {ProcessError} If it was not started, is closed, or is this process.
+   * @throws {TypeError} If the options are no object, or one of them no limit.
    */
   async join(options: WaitOptions = {}): Promise<boolean> {
     this.#checkOpen();
@@ -319,6 +327,7 @@ export class Process<A extends unknown[] = unknown[]> {
     if (!this.#child) {
       throw new ProcessError("can only join a started process");
     }
+    checkOptionsObject(options, "wait", "{ timeout: 1000 }");
     const timeout = checkedTimeout(options.timeout);
     checkSignal(options.signal);
     if (this.#exitCode !== null) return true;

@@ -10,6 +10,35 @@
 export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
+ * Checks that options are an object. In Python the same is given by position or by
+ * other names, which would go unheard: a wait without its limit, say.
+ *
+ * @param options What was given.
+ * @param action What cannot be done then, for the message.
+ * @param example What would be right.
+ * @param here What some of Python's names are here.
+ */
+export function checkOptionsObject(
+  options: object,
+  action: string,
+  example: string,
+  here: Readonly<Record<string, string>> = {},
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `Cannot ${action} as the options must be an object, such as ${example}: they are ${
+        Deno.inspect(options)
+      }`,
+    );
+  }
+  const foreign = Object.keys(here).find((name) => name in options);
+  if (foreign === undefined) return;
+  throw new TypeError(
+    `Cannot ${action} as there is no option '${foreign}': ${here[foreign]}`,
+  );
+}
+
+/**
  * Checks a time.
  *
  * @param timeout What was given.

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { checkOptionsObject } from "../memory/mod.ts";
 import type {
   CodeTypes,
   TypeCode,
@@ -398,6 +399,7 @@ export const Array: ArrayConstructor = class Array {
     sizeOrItems: unknown,
     options: LockOptions<LockLike> | NoLockOptions = {},
   ) {
+    checkOptionsObject(options, "create an array", "{ lock: false }");
     const { lock } = options;
     const raw = makeItems(new.target, type, sizeOrItems);
     if (lock === false) return raw;

@@ -52,6 +52,7 @@ import { registerTag } from "../codec/mod.ts";
 import { BrokenBarrierError } from "../errors.ts";
 import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import { checkOptionsObject } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
 import { checkCount } from "./_numbers.ts";
@@ -164,6 +165,7 @@ export class Barrier {
    * @throws {TypeError} If the action is not a function.
    */
   constructor(parties: number, options: BarrierOptions = {}) {
+    checkOptionsObject(options, "create a Barrier", "{ action }");
     const { action, timeout } = options;
     checkCount("create a Barrier", "parties", parties, 1, MAX_PARTIES);
     checkedTimeout(timeout);

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { checkOptionsObject } from "../memory/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo } from "./block.ts";
 import { checkedMaxBytes } from "./_parcel.ts";
@@ -55,7 +56,7 @@ export interface PipeOptions {
  *
  * @param options Which kind of pipe.
  * @returns The two ends.
- * @throws {TypeError} If `maxBytes` is not a number.
+ * @throws {TypeError} If the options are no object, or `maxBytes` is not a number.
  * @throws {RangeError} If `maxBytes` is not above 0.
  */
 export function Pipe<T = unknown>(
@@ -76,8 +77,10 @@ export function pipeFor(kind: MemoryKind): typeof Pipe {
 
 function open<T>(
   cls: typeof PipeEnd,
-  { duplex = true, maxBytes }: PipeOptions,
+  options: PipeOptions,
 ): [Connection<T>, Connection<T>] {
+  checkOptionsObject(options, "make a pipe", "{ duplex: false }");
+  const { duplex = true, maxBytes } = options;
   const limits = { maxBytes: checkedMaxBytes("a pipe", maxBytes) };
   const [first, second] = PipeEnd.pair(cls, duplex, limits);
   return [connectionOver<T>(first), connectionOver<T>(second)];

@@ -31,6 +31,7 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
+import { checkOptionsObject } from "../memory/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo, kindOf, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
@@ -161,6 +162,7 @@ export class ShareableList {
     items?: Iterable<ShareableItem>,
     options: ShareableListOptions = {},
   ) {
+    checkOptionsObject(options, "open a list", '{ name: "name" }');
     const { name } = options;
     this.#kind = kindOf(new.target);
     const Memory = boundMemory[this.#kind];

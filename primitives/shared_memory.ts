@@ -15,7 +15,7 @@
  * @module
  */
 import { registerTag } from "../codec/mod.ts";
-import { isPortable } from "../memory/mod.ts";
+import { checkOptionsObject, isPortable } from "../memory/mod.ts";
 import type { MemoryKind } from "../memory/mod.ts";
 import { bindTo, kindOf, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
@@ -149,6 +149,7 @@ export class SharedMemory {
    * @throws {Deno.errors.NotFound} If there is nothing of the name to attach to.
    */
   constructor(options: SharedMemoryOptions = {}) {
+    checkOptionsObject(options, "open shared memory", '{ name: "name" }');
     const { name, create = false, size = 0 } = options;
     if (name !== undefined) checkName(name);
     if (create) checkLength(name);

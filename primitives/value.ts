@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { checkOptionsObject } from "../memory/mod.ts";
 import { bindTo } from "./block.ts";
 import { bytesOf, checkCode } from "./_codes.ts";
 import type { AmountOf, CodeTypes, TypeCode, ValueOf } from "./_codes.ts";
@@ -273,6 +274,7 @@ export const Value: ValueConstructor = class Value {
     initial?: unknown,
     options: LockOptions<LockLike> | NoLockOptions = {},
   ) {
+    checkOptionsObject(options, "create a value", "{ lock: false }");
     const { lock } = options;
     const raw = makeValue(new.target, type, initial);
     return lock === false ? raw : lockAny(raw, lock);

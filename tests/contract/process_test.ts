@@ -633,6 +633,37 @@ contract("PROC-X2 Process refuses options of a wrong shape", (ctx) => {
   }
 });
 
+contract("options that are given as in Python are refused", async (ctx) => {
+  const process = new ctx.Process({ target: stay });
+  process.start();
+  const positional = {
+    "Process()": () => new ctx.Process(nothing as never),
+    "Process.join()": () => process.join(0.1 as never),
+    "Pipe()": () => ctx.Pipe(false as never),
+    "Value()": () => new ctx.Value("i", 0, false as never),
+    "Array()": () => new ctx.Array("i", 1, false as never),
+    "Barrier()": () => new ctx.Barrier(2, nothing as never),
+    "SharedMemory()": () => new ctx.SharedMemory("name" as never),
+    "ShareableList()": () => new ctx.ShareableList([], "name" as never),
+  };
+  for (const [name, call] of Object.entries(positional)) {
+    await assertRejects(
+      // deno-lint-ignore require-await -- so that what is thrown rejects
+      async () => call(),
+      TypeError,
+      "as the options must be an object, such as { ",
+      name,
+    );
+  }
+  assertThrows(
+    () => new ctx.Process({ target: nothing, kwargs: { a: 1 } } as never),
+    TypeError,
+    "Cannot create a process as there is no option 'kwargs': give the target an object among its 'args'",
+  );
+  process.kill();
+  await process.join();
+});
+
 contract(
   "PROC-X2 Process that is closed refuses all but its name",
   async (ctx) => {
