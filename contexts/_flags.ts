@@ -131,6 +131,29 @@ export function permissionFlags(
   return flags;
 }
 
+/** What Deno does not take together with others, and those. */
+const CONTRADICTIONS = [
+  [/^(?:-c|--config|--no-config)(?:=|$)/, /^--(?:no-)?config(?:=|$)/],
+  [/^(?:-A|--allow-all)$/, /^(?:--allow-|-[RWNESI](?:=|$))/],
+] as const;
+
+/**
+ * Flags without those that further ones contradict: what is said for one child is
+ * meant instead.
+ *
+ * @param flags Flags of this process.
+ * @param further What comes behind.
+ */
+export function withoutContradicted(
+  flags: readonly string[],
+  further: readonly string[],
+): string[] {
+  const replaced = CONTRADICTIONS.filter(([theirs]) =>
+    further.some((flag) => theirs.test(flag))
+  );
+  return flags.filter((flag) => !replaced.some(([, ours]) => ours.test(flag)));
+}
+
 /** The flags with which this process has one permission, or a part of it. */
 function inherited(name: string): string[] {
   return ownFlags().permissions.flatMap(stillGranted).flatMap((flag) => {

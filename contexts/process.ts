@@ -71,7 +71,10 @@ export interface ProcessOptions<A extends unknown[] = unknown[]> {
   env?: Record<string, string> | undefined;
   /** Working directory of the child; only `spawn`. */
   cwd?: string | URL | undefined;
-  /** Further flags for `deno run`; only `spawn`. */
+  /**
+   * Further flags for `deno run`, instead of those of this process that they
+   * contradict; only `spawn`.
+   */
   execArgs?: string[] | undefined;
   /** Limit of the child's JavaScript heap in MiB; for a thread at least 16. */
   memoryLimitMb?: number | undefined;

@@ -13,7 +13,7 @@
  */
 import { EXEC } from "./_exec.ts";
 import { exitCodeOf } from "./exit_code.ts";
-import { childFlags, permissionFlags } from "./_flags.ts";
+import { childFlags, permissionFlags, withoutContradicted } from "./_flags.ts";
 import { getMainModule } from "./functions.ts";
 import { ARGUMENT, isStandalone, refuseCompiledIn } from "./standalone.ts";
 import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
@@ -52,12 +52,16 @@ function launch(request: LaunchRequest): Launched {
 /** What comes before the arguments of the program. */
 function commandFor(request: LaunchRequest): string[] {
   if (!isStandalone()) {
+    const { execArgs = [], memoryLimitMb, modules, permissions } = request;
+    const flags = [
+      ...childFlags(),
+      ...permissionFlags(permissions, modules),
+      ...memoryFlags(memoryLimitMb),
+    ];
     return [
       "run",
-      ...childFlags(),
-      ...permissionFlags(request.permissions, request.modules),
-      ...memoryFlags(request.memoryLimitMb),
-      ...(request.execArgs ?? []),
+      ...withoutContradicted(flags, execArgs),
+      ...execArgs,
       CHILD_MODULE,
     ];
   }

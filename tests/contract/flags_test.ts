@@ -1,5 +1,9 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { keptFlags, permissionFlags } from "../../contexts/_flags.ts";
+import {
+  keptFlags,
+  permissionFlags,
+  withoutContradicted,
+} from "../../contexts/_flags.ts";
 import { contract } from "../_support/contract.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 
@@ -53,6 +57,20 @@ for (
     assertEquals(keptFlags(line.split(" "), "/here").join(" "), expected);
   });
 }
+
+Deno.test("withoutContradicted() lets further flags have their way", () => {
+  const flags = ["--quiet", "--config=/a", "--allow-read=/b", "-N", "--seed=1"];
+  for (
+    const [further, left] of [
+      [["--seed=2"], flags],
+      [["--no-config"], ["--quiet", "--allow-read=/b", "-N", "--seed=1"]],
+      [["-c", "/c"], ["--quiet", "--allow-read=/b", "-N", "--seed=1"]],
+      [["-A"], ["--quiet", "--config=/a", "--seed=1"]],
+    ] as const
+  ) {
+    assertEquals(withoutContradicted(flags, further), left);
+  }
+});
 
 Deno.test("permissionFlags() refuses what is not a permission", () => {
   assertThrows(
