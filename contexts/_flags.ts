@@ -189,12 +189,12 @@ function stillGranted(flag: string): string[] {
       : granted.map((name) => `--allow-${name}`);
   }
   if (items === undefined) return isGranted({ name }) ? [flag] : [];
-  const kept = itemsOf(items).filter((item) =>
+  const kept = items.split(",").filter((item) =>
     // Of a subnet Deno does not tell whether it was granted.
     (name === "net" && item.includes("/")) ||
     !isPrompted({ name, [PART[name]!]: item })
   );
-  return kept.length === 0 ? [] : [`--allow-${name}=${listed(kept)}`];
+  return kept.length === 0 ? [] : [`--allow-${name}=${kept.join(",")}`];
 }
 
 function isPermissionName(name: string | undefined): name is string {
@@ -220,15 +220,6 @@ function isPrompted(
   } catch {
     return false; // nothing that can be asked for, such as a pattern
   }
-}
-
-/** Items of a list end at a comma; a comma in one of them is written twice. */
-function itemsOf(list: string): string[] {
-  return list.split(/(?<!,),(?!,)/).map((item) => item.replaceAll(",,", ","));
-}
-
-function listed(items: readonly string[]): string {
-  return items.map((item) => item.replaceAll(",", ",,")).join(",");
 }
 
 /** What exactly is to be granted. */
@@ -342,13 +333,13 @@ function placed(flag: string, folder: string): string {
   const isPath = PATH_FLAG.test(flag);
   if (!isPath && !NAME_OR_PATH_FLAG.test(flag)) return flag;
   const [name] = flag.split("=", 1);
-  const items = itemsOf(flag.slice(name!.length + 1));
+  const items = flag.slice(name!.length + 1).split(",");
   const places = items.map((item) => {
     const isName = !isPath && !item.includes("/");
     const isAbsolute = item.startsWith("/") || /^[a-z]+:/.test(item);
     return isName || isAbsolute || item === "" ? item : `${folder}/${item}`;
   });
-  return `${name}=${listed(places)}`;
+  return `${name}=${withoutComma(places).join(",")}`;
 }
 
 function workingFolder(): string {

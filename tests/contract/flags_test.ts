@@ -29,7 +29,7 @@ for (
     ["deno run --lock=deno.lock main.ts", "--lock=/here/deno.lock"],
     ["deno run --no-lock --no-config main.ts", "--no-lock --no-config"],
     ["deno run -R=.,/b,c main.ts", "-R=/here/.,/b,/here/c"],
-    ["deno run --allow-read=a,,b,/c main.ts", "--allow-read=/here/a,,b,/c"],
+    ["deno run --allow-read=a,b,/c main.ts", "--allow-read=/here/a,/here/b,/c"],
     ["deno run --deny-write=tmp main.ts", "--deny-write=/here/tmp"],
     ["deno run --allow-ffi=libc.so.6 main.ts", "--allow-ffi=libc.so.6"],
     ["deno run --allow-run=deno,./x main.ts", "--allow-run=deno,/here/./x"],
