@@ -613,6 +613,8 @@ export class Waiting {
     const overflowRung =
       Atomics.exchange(words, this.#slot + at.S_OVERFLOW_RUNG, 0) === 1;
     for (const line of [...this.#lines.values()]) {
+      // An attempt may have ended it: then its entry may be another's by now.
+      if (this.#lines.get(line.key) !== line) continue;
       if (line.entry === NO_ENTRY) {
         if (!overflowRung) continue;
       } else if (!this.#rearm(line.entry)) continue;

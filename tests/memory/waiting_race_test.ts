@@ -501,6 +501,38 @@ eachKind(
 );
 
 eachKind(
+  "Waiting.wait() is woken though its entry was another's when the bell was heard",
+  async (world) => {
+    // 1  all look up; the first one's attempt ends the second wait
+    // 2  it begins a third, which gets the entry of the second, and is notified
+    // 3  the second is over: looking it up would take the third's wake-up away
+    const { offset } = world.words(1);
+    const other = world.another();
+    const waker = new Permits(world.arena, offset);
+    const permits = new Permits(other, offset);
+    const controller = new AbortController();
+    let third: Promise<unknown>;
+    let isTold = false;
+    const attempt = () => {
+      if (!isTold) return NOT_YET;
+      controller.abort();
+      third = other.waiting.wait([permits.key], permits.attempt);
+      waker.release();
+      return true;
+    };
+    const first = other.waiting.wait([1], attempt);
+    const { signal } = controller;
+    const second = other.waiting.wait([2], never, { signal });
+    second.catch(() => {});
+    isTold = true;
+    world.arena.waiting.wake(1);
+    await settled("the first two", [first, second]);
+    await settled("the third", [third!]);
+    assertEquals(waker.count, 0);
+  },
+);
+
+eachKind(
   "Waiting.waitSync() is rung again after a wake-up in vain",
   (world) => {
     // 1  notified, but overtaken: the attempt fails, and it sleeps again
