@@ -563,6 +563,8 @@ export class Waiting {
       this.#dispatch();
       if (this.#active === 0) break;
       if (this.#eager > 0 && await this.#turnUntilRung(seen)) continue;
+      // The last may have left just now: it had no sleep to end.
+      if (this.#active === 0) break;
       this.#keepAlive(true);
       Atomics.store(words, this.#slot + at.S_SLEEPING, 1);
       this.#asleep = this.#memory.sleep(words, this.#slot + at.S_BELL, seen);

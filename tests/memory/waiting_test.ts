@@ -581,6 +581,45 @@ eachKind(
   },
 );
 
+/** Wake-ups by sleeping, after which an eager one turns for nothing no more. */
+const SLEEPS = 9;
+
+eachKind(
+  "Waiting.wait() of an eager one rejects if it is aborted as the one before it ends",
+  async (world) => {
+    const other = world.another();
+    const { waiting } = other;
+    waiting.beEager(true);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const last = waiting.wait([1], never, { signal });
+    const aborted = assertRejects(() => last, Error, "not needed");
+    let isOpen = false;
+    const first = waiting.wait([2], () => {
+      if (!isOpen) return NOT_YET;
+      // Between the look that finds one more wait and the sleep.
+      queueMicrotask(() => controller.abort(new Error("not needed")));
+      return true;
+    });
+    const sleeps = () =>
+      until(
+        () => other.participants.load(other.me, at.S_SLEEPING) === 1,
+        "it sleeps",
+      );
+    for (let i = 0; i < SLEEPS; i++) {
+      await sleeps();
+      world.arena.waiting.wake(2);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    await sleeps();
+    isOpen = true;
+    world.arena.waiting.wake(2);
+    assertEquals(await first, true);
+    await aborted;
+    waiting.beEager(false);
+  },
+);
+
 /** Long enough for a program that nothing keeps alive to end. */
 const IDLE_MS = 300;
 
