@@ -251,7 +251,7 @@ export class Waiting {
         const deadline = performance.now() + timeout;
         const onTimer = () => {
           const leftMs = deadline - performance.now();
-          if (leftMs <= 0) waiter.finish(TIMED_OUT);
+          if (leftMs <= 0) this.#tryAtLast(waiter);
           else {
             timer = setTimeout(onTimer, Math.min(leftMs, LONGEST_TIMER_MS));
           }
@@ -549,6 +549,16 @@ export class Waiting {
       waiter.fail(error);
       return "failed";
     }
+  }
+
+  /**
+   * Ends a wait whose time is up. If this thread was busy when what is waited for
+   * came, it hears of the timer first, and of the bell later.
+   */
+  #tryAtLast(waiter: Waiter): void {
+    this.#dispatch(); // those before it in the line come first
+    if (waiter.isOver) return;
+    if (this.#try(waiter) === "not yet") waiter.finish(TIMED_OUT);
   }
 
   async #listen(): Promise<void> {

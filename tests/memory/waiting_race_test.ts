@@ -251,9 +251,11 @@ for (const end of ["abort", "timeout"]) {
           await assertRejects(() => older, Error, "given up");
         } else {
           const hasActed = fate.arm(n, "any", () => waker.release());
-          assertEquals(await older, TIMED_OUT);
+          const outcome = await older;
           acted = hasActed();
           fate.disarm();
+          // In its last attempt it may get what came: then it owes nothing.
+          if (outcome !== TIMED_OUT) waker.release();
         }
         if (!acted) waker.release();
         await settled(`released at access ${n}`, [younger]);

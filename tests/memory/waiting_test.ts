@@ -147,6 +147,28 @@ eachKind(
   },
 );
 
+/** Time for others to act, on a busy machine too. */
+const BUSY_MS = 500;
+
+eachKind(
+  "Waiting.wait() takes what came in time, if its thread was busy until it was late",
+  async (world) => {
+    const { offset, permits } = newPermits(world);
+    const other = world.another();
+    const waits = [1, 2].map(() => take(other, offset, { timeout: BUSY_MS }));
+    const late = take(other, offset, { timeout: BUSY_MS + 1 });
+    await until(
+      () => other.participants.load(other.me, at.S_SLEEPING) === 1,
+      "it sleeps",
+    );
+    permits.release();
+    permits.release();
+    const start = performance.now();
+    while (performance.now() - start < BUSY_MS + 10);
+    assertEquals(await Promise.all([...waits, late]), [true, true, TIMED_OUT]);
+  },
+);
+
 eachKind(
   "Waiting.wait() takes timeouts longer than a timer can be",
   async (world) => {
