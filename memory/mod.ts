@@ -33,7 +33,7 @@ export {
   LONGEST_TIMER_MS,
 } from "./limits.ts";
 export { NOT_YET, TIMED_OUT } from "./waiting.ts";
-export type { Attempt, Waiting, WaitOptions } from "./waiting.ts";
+export type { Attempt, Manner, Waiting, WaitOptions } from "./waiting.ts";
 export {
   S_BIRTH,
   S_ENDING,

@@ -38,6 +38,13 @@
  * that to another of them. A waiter that was overtaken simply goes on waiting:
  * whoever overtook it will wake again.
  *
+ * **Why nobody is kept from it by one who is busy.** A duty may be that of a
+ * participant that does not get round to it: it calculates, or is stopped. Where
+ * one at a time is woken, the others therefore look again by themselves, every
+ * second in the event loop ({@linkcode Manner.looksAgain}) and more often while they
+ * block. And a participant that blocks hands on what its event loop has been given:
+ * it would hold up whoever it blocks for.
+ *
  * **Why no death stops others.** What counts waiters is raised before and lowered
  * after what it counts, so whoever is killed in between leaves it too high, which
  * costs wakers a look and nobody a wake-up. One that was killed between (a) and
@@ -72,6 +79,29 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How a wait stands to others for the same keys. */
+export interface Manner {
+  /**
+   * Whether a failed attempt means that those behind it in the line fail too (true
+   * of a lock; saves their attempts).
+   *
+   * @default {false}
+   */
+  readonly isExclusive?: boolean;
+  /**
+   * Whether it attempts again every second, though nobody has rung: for what one at
+   * a time is woken for, as that one may be busy.
+   *
+   * @default {false}
+   */
+  readonly looksAgain?: boolean;
+  /**
+   * Called once the wait is over, however it ends: before a wake-up that was meant
+   * for it goes to the next, and long before the promise is settled.
+   */
+  readonly onEnd?: (() => void) | undefined;
+}
+
 /** What an attempt gives when it did not succeed. */
 export const NOT_YET: unique symbol = Symbol("not yet");
 /** What a wait gives when its time ran out. */
@@ -88,6 +118,8 @@ export type Attempt<T> = () => T | typeof NOT_YET;
  * hear while blocked (the end of its own children) it has to go and see.
  */
 const SLICE_MS = 50;
+/** The same for one that sleeps in its event loop, if it looks again at all. */
+const LOOK_MS = 1000;
 /** Index of the entry that stands for "no entry was free". */
 const NO_ENTRY = -1;
 
@@ -110,7 +142,7 @@ interface Waiter {
   isOver: boolean;
   readonly keys: readonly number[];
   readonly attempt: Attempt<unknown>;
-  readonly exclusive: boolean;
+  readonly manner: Manner;
   finish(outcome: unknown): void;
   fail(error: unknown): void;
 }
@@ -121,6 +153,8 @@ interface Line {
   /** The entry that speaks for them all. */
   readonly entry: number;
   readonly waiters: Set<Waiter>;
+  /** Whether the wake-up it has been given was handed on while the thread blocked. */
+  isHandedOn: boolean;
 }
 
 /** See the module. */
@@ -134,6 +168,9 @@ export class Waiting {
   readonly #freeEntries: number[] = [];
   /** Waits in progress that sleep through the event loop. */
   #active = 0;
+  /** Those of them that look again by themselves. */
+  #looking = 0;
+  #lookTimer: ReturnType<typeof setInterval> | undefined;
   #listening = false;
   /** The pending sleep, if there is one. */
   #asleep: Promise<void> | undefined;
@@ -194,18 +231,14 @@ export class Waiting {
    * followed by a {@linkcode Waiting.wake} of it.
    * @param attempt What to try.
    * @param options How long to wait.
-   * @param exclusive Whether a failed attempt means that those behind it in the
-   * line fail too (true of a lock; saves their attempts).
-   * @param onEnd Called once the wait is over, however it ends: before a wake-up
-   * that was meant for it goes to the next, and long before the promise is settled.
+   * @param manner How it stands to others.
    * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
    */
   async wait<T>(
     keys: readonly number[],
     attempt: Attempt<T>,
     options: WaitOptions = {},
-    exclusive = false,
-    onEnd?: () => void,
+    manner: Manner = {},
   ): Promise<T | typeof TIMED_OUT> {
     const { signal } = options;
     const timeout = checkedTimeout(options.timeout);
@@ -223,14 +256,14 @@ export class Waiting {
       waiter.isOver = true;
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-      onEnd?.();
+      manner.onEnd?.();
       this.#remove(waiter);
     };
     const waiter: Waiter = {
       isOver: false,
       keys,
       attempt,
-      exclusive,
+      manner,
       finish: (outcome) => {
         if (waiter.isOver) return;
         end();
@@ -309,6 +342,7 @@ export class Waiting {
         const nowMs = performance.now();
         const leftMs = deadline - nowMs;
         if (leftMs <= 0) return TIMED_OUT;
+        this.#handOn();
         if (!this.#seesRing(seen)) {
           Atomics.store(words, sleeping, 1);
           this.#memory.sleepSync(words, bell, seen, Math.min(leftMs, SLICE_MS));
@@ -322,6 +356,21 @@ export class Waiting {
       for (const key of owed) this.wake(key, 1);
       // Rings meant for the other waits of this thread may have been heard here.
       if (this.#active > 0) this.#dispatchSoon();
+    }
+  }
+
+  /**
+   * Before this thread is blocked: whom its event loop has been woken for cannot
+   * have it now, so another is woken as well. What it has been given stays its own,
+   * too, for when it is back.
+   */
+  #handOn(): void {
+    for (const line of this.#lines.values()) {
+      if (line.entry === NO_ENTRY || line.isHandedOn) continue;
+      const state = Atomics.load(this.#words, line.entry + at.E_STATE);
+      if (state !== at.ENTRY_NOTIFIED) continue;
+      line.isHandedOn = true;
+      this.wake(line.key, 1);
     }
   }
 
@@ -509,12 +558,14 @@ export class Waiting {
     for (const key of waiter.keys) {
       let line = this.#lines.get(key);
       if (!line) {
-        line = { key, entry: this.#enlist(key), waiters: new Set() };
+        const entry = this.#enlist(key);
+        line = { key, entry, waiters: new Set(), isHandedOn: false };
         this.#lines.set(key, line);
       }
       line.waiters.add(waiter);
     }
     this.#active++;
+    if (waiter.manner.looksAgain) this.#looking++;
   }
 
   #remove(waiter: Waiter): void {
@@ -523,6 +574,10 @@ export class Waiting {
       if (!line?.waiters.delete(waiter) || line.waiters.size > 0) continue;
       this.#lines.delete(key);
       this.#retire(key, line.entry);
+    }
+    if (waiter.manner.looksAgain && --this.#looking === 0) {
+      clearInterval(this.#lookTimer);
+      this.#lookTimer = undefined;
     }
     if (--this.#active > 0) return;
     // End the pending sleep, or it would keep the program alive.
@@ -576,6 +631,7 @@ export class Waiting {
       // The last may have left just now: it had no sleep to end.
       if (this.#active === 0) break;
       this.#keepAlive(true);
+      if (this.#looking > 0) this.#lookTimer ??= this.#startLooking();
       Atomics.store(words, this.#slot + at.S_SLEEPING, 1);
       this.#asleep = this.#memory.sleep(words, this.#slot + at.S_BELL, seen);
       await this.#asleep;
@@ -630,15 +686,36 @@ export class Waiting {
       if (line.entry === NO_ENTRY) {
         if (!overflowRung) continue;
       } else if (!this.#rearm(line.entry)) continue;
-      let isOwed = false;
-      for (const waiter of [...line.waiters]) {
-        if (!line.waiters.has(waiter)) continue;
-        const outcome = this.#try(waiter);
-        if (outcome === "took") isOwed ||= waiter.keys.length > 1;
-        else isOwed = outcome === "failed";
-        if (outcome === "not yet" && waiter.exclusive) break;
-      }
-      if (isOwed) this.wake(line.key, 1);
+      line.isHandedOn = false;
+      this.#attemptIn(line);
+    }
+  }
+
+  /** Lets those in a line attempt, the first to come first. */
+  #attemptIn(line: Line): void {
+    let isOwed = false;
+    for (const waiter of [...line.waiters]) {
+      if (!line.waiters.has(waiter)) continue;
+      const outcome = this.#try(waiter);
+      if (outcome === "took") isOwed ||= waiter.keys.length > 1;
+      else isOwed = outcome === "failed";
+      if (outcome === "not yet" && waiter.manner.isExclusive) break;
+    }
+    if (isOwed) this.wake(line.key, 1);
+  }
+
+  #startLooking(): ReturnType<typeof setInterval> {
+    const timer = setInterval(() => this.#lookAgain(), LOOK_MS);
+    Deno.unrefTimer(timer as unknown as number); // the sleep keeps the program alive
+    return timer;
+  }
+
+  /** Lets those attempt who do so by themselves. */
+  #lookAgain(): void {
+    for (const line of [...this.#lines.values()]) {
+      if (this.#lines.get(line.key) !== line) continue;
+      const [first] = line.waiters;
+      if (first?.manner.looksAgain) this.#attemptIn(line);
     }
   }
 

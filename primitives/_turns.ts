@@ -98,8 +98,7 @@ export class Turns {
         this.#keys,
         () => this.#take<T>(turn),
         options,
-        false,
-        () => this.#line.delete(turn),
+        { looksAgain: true, onEnd: () => this.#line.delete(turn) },
       );
     } catch (error) {
       // What was taken for it before it was aborted is not lost.

@@ -117,7 +117,7 @@ export class Turnstile {
     const { waiting } = this.#block.arena;
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    if (timeout <= 0) return waiting.wait(this.#keys, attempt, options, true);
+    if (timeout <= 0) return waiting.wait(this.#keys, attempt, options);
 
     checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
@@ -145,7 +145,7 @@ export class Turnstile {
       return await waiting.wait(this.#keys, () => this.#takeTurn(turn), {
         timeout: deadline - performance.now(),
         signal,
-      }, true);
+      }, { isExclusive: true, looksAgain: true });
     } finally {
       turn.end();
       if (this.#line.delete(turn)) waiting.wake(this.#keys[0], 1);

@@ -32,6 +32,7 @@ import {
   setOnce,
   timeOut,
   tryAndReport,
+  waitBusy,
   waitForEach,
   waitForFour,
   waitForSet,
@@ -166,6 +167,32 @@ for (const blocks of [false, true]) {
       using guard = await lock.acquire();
       assertEquals(guard!.abandoned, false, "it is said once");
     }
+  });
+}
+
+for (const name of ["Lock", "RLock", "Semaphore", "Queue"] as const) {
+  contract(`${name} is not kept by one that is busy in line`, async (ctx) => {
+    const isInLine = SharedGate.in(ctx);
+    const held = SharedGate.in(ctx);
+    const go = SharedGate.in(ctx);
+    const one = name === "Queue"
+      ? new ctx.Queue<unknown>()
+      : new ctx[name](name === "Semaphore" ? 0 : undefined);
+    const isLock = !("get" in one) && name !== "Semaphore";
+    const holder = isLock ? start(ctx, hold, one, held, go) : undefined;
+    if (isLock) await held.reaches(1, "it is held");
+    const busy = start(ctx, waitBusy, one, isInLine);
+    await isInLine.reaches(1, "one is in line, and busy");
+    const next = "get" in one ? one.get() : one.acquire();
+    if ("get" in one) await one.put("x");
+    else if (isLock) go.set();
+    else one.release();
+    assert(await next);
+    busy.kill();
+    await busy.exited;
+    if (holder) await assertAllSucceed([holder]);
+    if ("get" in one) one.close();
+    else one.release();
   });
 }
 

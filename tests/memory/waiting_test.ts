@@ -383,7 +383,9 @@ eachKind(
     const { offset, permits } = newPermits(world);
     const views = [1, 2, 3].map(() => new Permits(world.arena, offset));
     const waits = views.map((view) =>
-      world.arena.waiting.wait([permits.key], view.attempt, {}, true)
+      world.arena.waiting.wait([permits.key], view.attempt, {}, {
+        isExclusive: true,
+      })
     );
     assertEquals(views.map((view) => view.attempts), [2, 2, 2]);
     world.arena.waiting.wake(permits.key, 1);
@@ -568,6 +570,59 @@ eachKind(
     assertEquals(outcome, "heard");
     assertEquals(await older, true);
     assertEquals(new Permits(world.arena, offset).count, 0);
+  },
+);
+
+eachKind(
+  "Waiting.waitSync() lets others have what its own event loop was woken for",
+  async (world) => {
+    const { offset, permits } = newPermits(world);
+    const { offset: doneOffset, gate } = world.gate();
+    const older = take(world.arena, offset);
+    const child = world.start("waiting#takeOne", offset, doneOffset, "async");
+    await until(
+      () => entriesInUse(world.arena, child.token) === 1,
+      "the child waits",
+    );
+    permits.release();
+    const outcome = world.arena.waiting.waitSync(
+      [1],
+      () => gate.value === 1 ? true : NOT_YET,
+      { timeout: 20_000 },
+    );
+    assertEquals(outcome, true);
+    await child.finished();
+    // And it is still in line itself.
+    permits.release();
+    assertEquals(await older, true);
+  },
+);
+
+eachKind(
+  "Waiting.wait() with looksAgain takes what a busy one was woken for",
+  async (world) => {
+    const { offset, permits } = newPermits(world);
+    const { offset: gateOffset, gate } = world.gate();
+    const child = world.start("waiting#waitBlocked", offset, gateOffset);
+    await gate.reaches(1, "the child is busy");
+    const view = new Permits(world.another(), offset);
+    const wait = (looksAgain: boolean) =>
+      world.arena.waiting.wait([permits.key], permits.attempt, {
+        timeout: 20_000,
+      }, { looksAgain });
+    const looking = wait(true);
+    view.release();
+    assertEquals(await looking, true);
+    assertEquals(permits.count, 0);
+    // Nothing is left of that: others do not look.
+    const { attempts } = permits;
+    const asleep = wait(false);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assertEquals(permits.attempts, attempts + 2);
+    view.release();
+    child.kill(); // what it was given is passed on now
+    await child.ended;
+    assertEquals(await asleep, true);
   },
 );
 
