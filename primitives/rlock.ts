@@ -248,8 +248,12 @@ export class RLock {
   }
 
   #takeNow(): Guard | typeof NOT_YET {
+    return this.#mayTakeNow() ? this.#take() : NOT_YET;
+  }
+
+  #mayTakeNow(): boolean {
     // To take again what one has is never impolite.
-    return this.#turnstile.isOpen || this.#isMine() ? this.#take() : NOT_YET;
+    return this.#turnstile.isOpen || this.#isMine();
   }
 
   #take(): Guard | typeof NOT_YET {
@@ -269,6 +273,19 @@ export class RLock {
     }
     words[LEVELS] = 1;
     return new Hold(this, holder !== 0);
+  }
+
+  /**
+   * Takes it with all levels at once: between two steps others could release what
+   * is theirs, and the lock with it.
+   */
+  #retake(levels: number): Guard | typeof NOT_YET {
+    const guard = this.#take();
+    if (guard === NOT_YET) return NOT_YET;
+    const back = Math.min(levels - 1, this.#lent);
+    this.#lent -= back;
+    this.#words[LEVELS]! += back;
+    return guard;
   }
 
   #giveBack(levels: number): void {
@@ -311,10 +328,9 @@ export class RLock {
       },
       yieldAll: () => yieldLevels(this.#words[LEVELS]!),
       retake: async (levels) => {
-        await this.acquire();
-        const back = Math.min(levels - 1, this.#lent);
-        this.#lent -= back;
-        this.#words[LEVELS]! += back;
+        const retake = () => this.#retake(levels);
+        if (this.#mayTakeNow() && retake() !== NOT_YET) return;
+        await this.#turnstile.pass(retake, {});
       },
       retakeSync: (levels) => {
         this.acquireSync();

@@ -9,9 +9,11 @@ import { ProcessError } from "../../errors.ts";
 import { TIMED_OUT } from "../../memory/mod.ts";
 import type { WaitOptions } from "../../memory/mod.ts";
 import { Condition } from "../../primitives/condition.ts";
+import { Event } from "../../primitives/event.ts";
 import { Lock } from "../../primitives/lock.ts";
-import { RLock } from "../../primitives/rlock.ts";
+import type { RLock } from "../../primitives/rlock.ts";
 import { Semaphore } from "../../primitives/semaphore.ts";
+import { Turnstile } from "../../primitives/_turnstile.ts";
 import { eachKind, look, seeded, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
@@ -323,6 +325,39 @@ eachKind(
   },
 );
 
+eachKind(
+  "Condition.wait() has the lock again though a level is released in that instant",
+  async (world) => {
+    const condition = make(world);
+    const event = new (world.of(Event))();
+    const other = world.another();
+    const [there, eventThere] = [condition, event].map((object) =>
+      world.give(object, other)
+    ) as [Condition, Event];
+    const slow = (async () => {
+      await condition.acquire();
+      await event.wait(); // longer than one turn: taken for recursion
+      condition.release();
+    })();
+    const texts: string[] = [];
+    const waiting = (async () => {
+      using _guard = await condition.acquire();
+      await condition.wait();
+      texts.push(`${condition}`);
+    })();
+    await waitersReach(condition, 1);
+    await there.acquire();
+    there.notify();
+    await turns();
+    // Both go on in the same turn, the one with the level to release first.
+    there.release();
+    eventThere.set();
+    await Promise.all([slow, waiting]);
+    assertEquals(texts, ["<Condition(<RLock(MainProcess, 1)>, 0)>"]);
+    assertEquals(`${condition}`, "<Condition(<RLock(None, 0)>, 0)>");
+  },
+);
+
 eachKind("Condition.waitSync() can be notified while it blocks", (world) => {
   const condition = make(world);
   const there = world.give(condition, world.another());
@@ -524,15 +559,20 @@ eachKind(
     await waitersReach(condition, 1);
     const waiting = waitOnce(condition);
     await waitersReach(condition, 2);
-    const { acquire } = RLock.prototype;
+    const before = Object.getOwnPropertyDescriptors(Turnstile.prototype);
     let isAwake = false;
-    RLock.prototype.acquire = () => {
-      isAwake = true;
-      return new Promise(() => {}); // it never gets that far
-    };
     notify(condition);
+    Object.defineProperties(Turnstile.prototype, {
+      isOpen: { get: () => false },
+      pass: {
+        value: () => {
+          isAwake = true;
+          return new Promise(() => {}); // it never gets that far
+        },
+      },
+    });
     while (!isAwake) await turns();
-    RLock.prototype.acquire = acquire;
+    Object.defineProperties(Turnstile.prototype, before);
     assertEquals(await look(waiting), ["waits"]);
     world.kill(other);
     assertEquals(await waiting, true);
