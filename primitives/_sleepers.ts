@@ -159,7 +159,10 @@ export class Sleepers {
       isNotified,
       stop,
       decline: () => {
-        if (stop()) this.#passOn(record);
+        if (!stop()) return;
+        this.#passOn(record);
+        // Killed before it has the lock again, it must not pass it on once more.
+        Atomics.store(words, at + STATE, FREE);
       },
       leave: () => free(record),
     };
@@ -226,7 +229,11 @@ export class Sleepers {
       if (participants.standing(owner) === "alive") return;
       const was = Atomics.compareExchange(words, at + OWNER, owner, me);
       if (was !== owner) return;
-      const state = Atomics.load(words, at + STATE);
+      // It bears the name of a living one now: a notification may still come.
+      let state = Atomics.load(words, at + STATE);
+      if ((state & WHAT) === ASLEEP) {
+        state = Atomics.compareExchange(words, at + STATE, state, FREE);
+      }
       if ((state & WHAT) === NOTIFIED) this.#passOn(record);
       free(record);
     });

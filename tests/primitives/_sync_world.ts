@@ -14,6 +14,7 @@ import * as at from "../../memory/layout.ts";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
 import { bindTo } from "../../primitives/block.ts";
+import { Fate, fated } from "../memory/fixtures/fate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 
@@ -181,6 +182,12 @@ export async function look(
       Promise.race([promise, Promise.resolve("waits")])
     ),
   );
+}
+
+/** Another participant, whose accesses to shared memory can be interrupted. */
+export function slow(world: SyncWorld): { arena: Arena; fate: Fate } {
+  const fate = new Fate();
+  return { arena: fated(fate, () => world.another()), fate };
 }
 
 /** Random numbers from 0 to 1, the same on every run. */

@@ -14,12 +14,14 @@ import { Lock } from "../../primitives/lock.ts";
 import type { RLock } from "../../primitives/rlock.ts";
 import { Semaphore } from "../../primitives/semaphore.ts";
 import { Turnstile } from "../../primitives/_turnstile.ts";
-import { eachKind, look, seeded, turns } from "./_sync_world.ts";
+import { eachKind, look, seeded, slow, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
 /** Sleepers of each sort, and notifications, where they come and go. */
 const CHANGING = 10;
 const ROUNDS = 20;
+/** More than anything takes. */
+const MANY_LOOKS = 200;
 /** More than fit into the block of a condition, and into its first page. */
 const CROWD = 300;
 
@@ -576,6 +578,67 @@ eachKind(
     assertEquals(await look(waiting), ["waits"]);
     world.kill(other);
     assertEquals(await waiting, true);
+  },
+);
+
+eachKind(
+  "LESSON-04 Condition.notify() reaches one who clears away a killed waiter",
+  async (world) => {
+    const condition = makeOnLock(world);
+    const { arena, fate } = slow(world);
+    const there = world.give(condition, arena);
+    const { signal } = world.afterlife;
+    let hasActed = true;
+    for (let n = 1; hasActed; n++) {
+      const other = world.another();
+      const doomed = waitOnce(world.give(condition, other), { signal });
+      await waitersReach(condition, 1);
+      const waiting = waitOnce(there);
+      await waitersReach(condition, 2);
+      const guard = await condition.acquire();
+      const acted = fate.arm(n, "any", () => condition.notify());
+      world.kill(other, doomed); // it looks now, and is interrupted once
+      await turns();
+      hasActed = acted();
+      fate.disarm();
+      if (!hasActed) condition.notify();
+      guard![Symbol.dispose]();
+      let outcome: unknown = "waits";
+      for (let i = 0; i < MANY_LOOKS && outcome === "waits"; i++) {
+        [outcome] = await look(waiting);
+      }
+      assertEquals(outcome, true, `notified at access ${n}`);
+    }
+  },
+);
+
+eachKind(
+  "LESSON-04 Condition gives it on once if the one who declined it is killed",
+  async (world) => {
+    const condition = makeOnLock(world);
+    const other = world.another();
+    const there = world.give(condition, other);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const doomed = waitOnce(there, { signal });
+    await waitersReach(condition, 1);
+    const waiting = [waitOnce(condition)];
+    await waitersReach(condition, 2);
+    waiting.push(waitOnce(condition));
+    await waitersReach(condition, 3);
+    const guard = await condition.acquire();
+    condition.notify();
+    controller.abort(); // it passes it on, and wants the lock
+    await turns();
+    assertEquals(waiters(condition), 1);
+    world.kill(other, doomed);
+    await turns();
+    assertEquals(waiters(condition), 1);
+    guard![Symbol.dispose]();
+    assertEquals(await waiting[0], true);
+    assertEquals(await look(waiting[1]!), ["waits"]);
+    notify(condition);
+    assertEquals(await waiting[1], true);
   },
 );
 
