@@ -568,7 +568,10 @@ export class Barrier {
       const token = Atomics.load(this.#words, PLACES + i);
       if (token === 0 || token === me) continue;
       if (participants.standing(token) === "alive") continue;
-      this.#break(this.#state().round, [FILLING, ACTING]);
+      const { round } = this.#state();
+      // Cleared meanwhile by another: then this may be a round it was no party of.
+      if (Atomics.load(this.#words, PLACES + i) !== token) continue;
+      this.#break(round, [FILLING, ACTING]);
       Atomics.compareExchange(this.#words, PLACES + i, token, 0);
     }
     this.#beginIfEmpty();

@@ -10,7 +10,7 @@ import { BrokenBarrierError } from "../../errors.ts";
 import type { WaitOptions } from "../../memory/mod.ts";
 import { Barrier } from "../../primitives/barrier.ts";
 import type { BarrierOptions } from "../../primitives/barrier.ts";
-import { eachKind, look, turns } from "./_sync_world.ts";
+import { eachKind, look, slow, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
 const N = 5;
@@ -488,6 +488,36 @@ eachKind(
     assertEquals(barrier.nWaiting, 1);
     assertEquals(await barrier.wait(), 1);
     assertEquals(await next, 0);
+  },
+);
+
+eachKind(
+  "LESSON-04 Barrier is not broken by one who looks after a dead party of the round before",
+  async (world) => {
+    const { arena, fate } = slow(world);
+    let hasActed = true;
+    for (let n = 1; hasActed; n++) {
+      const barrier = make(world, 2);
+      const there = world.give(barrier, arena);
+      const other = world.another();
+      const { wait } = other.waiting;
+      let waits = 0;
+      other.waiting.wait = (...args) =>
+        waits++ === 0
+          ? wait.apply(other.waiting, args as never) as Promise<never>
+          : new Promise(() => {});
+      world.give(barrier, other).wait();
+      await barrier.wait();
+      world.kill(other);
+      // Between any two steps of the look the next round begins.
+      let next: Promise<number> | undefined;
+      const begin = () => next = barrier.wait();
+      hasActed = fate.at(n, "any", begin, () => there.broken);
+      if (!hasActed) begin();
+      assertEquals(barrier.broken, false, `begun at access ${n}`);
+      assertEquals(await there.wait(), 1);
+      assertEquals(await next, 0);
+    }
   },
 );
 
