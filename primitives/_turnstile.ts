@@ -17,7 +17,7 @@
  *
  * **Between participants**, a waiter that has been overtaken after waiting for
  * {@linkcode PATIENCE_MS} asks for courtesy (`ASKED`). The next release that
- * finds the request owes it: acquiring again through the same object, it holds
+ * finds the request owes it: acquiring again, it holds
  * back until the one who asked has had its turn (`TURNS`), or for
  * {@linkcode COURTESY_MS} at most. So a waiter who has died or is busy delays
  * others by a millisecond and never blocks them. (Go's mutex has a "starvation
@@ -74,7 +74,6 @@ export class Turnstile {
   readonly #asked: number;
   readonly #turns: number;
   readonly #keys: readonly [number];
-  readonly #isFree: () => boolean;
   /** The tasks of this participant that wait, the first to come first. */
   readonly #line = new Set<Turn<unknown>>();
   /** When the courtesy owed ends, 0 if none is owed. */
@@ -83,20 +82,26 @@ export class Turnstile {
   #turnsSeen = 0;
 
   /**
+   * The turnstile of a block, the same for all objects of this thread that stand
+   * for it. See {@linkcode Block.inCommon}.
+   */
+  static of(block: Block, word: number): Turnstile {
+    return block.inCommon(() => new Turnstile(block, word));
+  }
+
+  /**
    * Opens the turnstile of a block.
    *
    * @param block The block; its offset is the key of the waiting.
    * @param word Index of the first of its {@linkcode TURNSTILE_WORDS}.
-   * @param isFree Whether an attempt would succeed now.
    */
-  constructor(block: Block, word: number, isFree: () => boolean) {
+  constructor(block: Block, word: number) {
     this.#block = block;
     this.#words = block.words;
     this.#waiters = word;
     this.#asked = word + 1;
     this.#turns = word + 2;
     this.#keys = [keyOf(block.offset)];
-    this.#isFree = isFree;
   }
 
   /** Whether a newcomer may try at once, without {@linkcode Turnstile.pass}. */
@@ -109,10 +114,12 @@ export class Turnstile {
    *
    * @param attempt What to try: if it fails, so would anybody else's here.
    * @param options How long to wait.
+   * @param isFree Whether an attempt would succeed now.
    */
   async pass<T>(
     attempt: Attempt<T>,
     options: WaitOptions,
+    isFree: () => boolean,
   ): Promise<T | typeof TIMED_OUT> {
     const { waiting } = this.#block.arena;
     const timeout = checkedTimeout(options.timeout);
@@ -122,7 +129,8 @@ export class Turnstile {
     checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
     try {
-      return await this.#wait(attempt, performance.now() + timeout, signal);
+      const deadline = performance.now() + timeout;
+      return await this.#wait(attempt, deadline, signal, isFree);
     } finally {
       Atomics.sub(this.#words, this.#waiters, 1);
     }
@@ -132,13 +140,14 @@ export class Turnstile {
     attempt: Attempt<T>,
     deadline: number,
     signal: AbortSignal | undefined,
+    isFree: () => boolean,
   ): Promise<T | typeof TIMED_OUT> {
     const { waiting } = this.#block.arena;
     if (this.#owes()) {
       const outcome = await this.#holdBack(attempt, deadline, signal);
       if (outcome !== TIMED_OUT) return outcome;
     }
-    if (this.#line.size > 0 && this.#isFree()) waiting.wake(this.#keys[0], 1);
+    if (this.#line.size > 0 && isFree()) waiting.wake(this.#keys[0], 1);
     const turn = this.#turn(attempt);
     this.#line.add(turn);
     try {

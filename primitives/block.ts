@@ -133,7 +133,18 @@ export interface Legacy {
   readonly arena: Arena;
   readonly offset: number;
   readonly place: Place;
+  /** Whether it had a share in what objects of its block have in common. */
+  shares: boolean;
 }
+
+/** What the objects of a block have in common, and how many these are. */
+interface Common {
+  readonly state: object;
+  objects: number;
+}
+
+/** What objects of this thread have in common, by their blocks. */
+const commons = new WeakMap<Arena, Map<number, Common>>();
 
 const collected = new FinalizationRegistry<Legacy>(drop);
 /** For those who have an object and ask which block it stands for. */
@@ -149,6 +160,7 @@ export class Block {
   readonly words: Int32Array;
   /** Whether it was made now, rather than received. */
   readonly isNew: boolean;
+  readonly #legacy: Legacy;
 
   /**
    * Makes a block for an object under construction, or takes over the one it was
@@ -175,8 +187,28 @@ export class Block {
     if (this.isNew) begin(this.words, byteLength, remains);
     const { arena, offset } = this;
     const place = arena.references.note(offset);
-    collected.register(owner, { arena, offset, place });
+    this.#legacy = { arena, offset, place, shares: false };
+    collected.register(owner, this.#legacy);
     blocks.set(owner, this);
+  }
+
+  /**
+   * What all objects have in common that stand for this block in this thread: one
+   * that comes back in a message is another object, and the same thing. Called once
+   * for each object.
+   *
+   * @param make Makes it for the first of them. It must not hold on to the object,
+   * which would never be collected.
+   */
+  inCommon<T extends object>(make: () => T): T {
+    const { arena, offset } = this;
+    let ofArena = commons.get(arena);
+    if (!ofArena) commons.set(arena, ofArena = new Map());
+    let common = ofArena.get(offset);
+    if (!common) ofArena.set(offset, common = { state: make(), objects: 0 });
+    common.objects++;
+    this.#legacy.shares = true;
+    return common.state as T;
   }
 
   /**
@@ -254,7 +286,8 @@ export function bequeath(
   const words = arena.words(offset, byteLength / 4);
   begin(words, byteLength, remains);
   fill(words);
-  return { arena, offset, place: arena.references.note(offset) };
+  const place = arena.references.note(offset);
+  return { arena, offset, place, shares: false };
 }
 
 /** The block that an object stands for, if it does. */
@@ -395,9 +428,17 @@ export function kindOf(cls: Function): MemoryKind {
 }
 
 /** Gives up a reference of this participant's. */
-export function drop({ arena, offset, place }: Legacy): void {
+export function drop({ arena, offset, place, shares }: Legacy): void {
+  // First: afterwards the block may be another's.
+  if (shares) leaveCommon(arena, offset);
   arena.references.strike(place);
   giveBack(arena, offset);
+}
+
+function leaveCommon(arena: Arena, offset: number): void {
+  const ofArena = commons.get(arena)!;
+  const common = ofArena.get(offset)!;
+  if (--common.objects === 0) ofArena.delete(offset);
 }
 
 /**

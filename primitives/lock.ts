@@ -105,11 +105,7 @@ export class Lock {
     this.#arena = this.#block.arena;
     this.#words = this.#block.words;
     this.#me = this.#arena.me;
-    this.#turnstile = new Turnstile(
-      this.#block,
-      TURNSTILE,
-      () => !this.locked(),
-    );
+    this.#turnstile = Turnstile.of(this.#block, TURNSTILE);
   }
 
   /**
@@ -236,7 +232,11 @@ export class Lock {
 
   async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
     const wait = waitOf(options);
-    const outcome = await this.#turnstile.pass(() => this.#take(), wait);
+    const outcome = await this.#turnstile.pass(
+      () => this.#take(),
+      wait,
+      () => !this.locked(),
+    );
     return outcome === TIMED_OUT ? null : outcome;
   }
 

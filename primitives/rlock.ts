@@ -34,7 +34,7 @@
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
-import type { Arena, WaitOptions } from "../memory/mod.ts";
+import type { Arena, Attempt, WaitOptions } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { entrusts } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
@@ -85,12 +85,7 @@ export class RLock {
   readonly #block: Block;
   readonly #arena: Arena;
   readonly #words: Int32Array;
-  readonly #me: number;
-  readonly #turnstile: Turnstile;
-  /** Tasks that have called `settle()` and not yet `yield()`. */
-  #settling = 0;
-  /** Levels that waiting tasks have given up and that may be other tasks'. */
-  #lent = 0;
+  readonly #levels: Levels;
 
   static {
     showAsText(this);
@@ -98,7 +93,7 @@ export class RLock {
       this,
       (lock: RLock, target) => lock.#block.toWire("RLock", "RLock", target),
     );
-    entrusts(this, (lock: RLock) => lock.#custody());
+    entrusts(this, (lock: RLock) => lock.#levels.custody(lock));
   }
 
   /** Creates a lock that nobody holds. */
@@ -106,12 +101,7 @@ export class RLock {
     this.#block = new Block(this, new.target, BYTES);
     this.#arena = this.#block.arena;
     this.#words = this.#block.words;
-    this.#me = this.#arena.me;
-    this.#turnstile = new Turnstile(
-      this.#block,
-      TURNSTILE,
-      () => !this.locked(),
-    );
+    this.#levels = this.#block.inCommon(() => new Levels(this.#block));
   }
 
   /**
@@ -135,7 +125,7 @@ export class RLock {
    */
   acquire(options?: AcquireOptions): Promise<Guard | null> {
     if (options === undefined) {
-      const guard = this.#takeNow();
+      const guard = this.#levels.takeNow(this);
       if (guard !== NOT_YET) return Promise.resolve(guard);
     }
     return this.#acquireInTurn(options ?? {});
@@ -162,12 +152,10 @@ export class RLock {
    */
   acquireSync(options?: AcquireOptions): Guard | null {
     if (options === undefined) {
-      const guard = this.#takeNow();
+      const guard = this.#levels.takeNow(this);
       if (guard !== NOT_YET) return guard;
     }
-    const wait = waitOf(options ?? {});
-    const outcome = this.#turnstile.passSync(() => this.#take(), wait);
-    return outcome === TIMED_OUT ? null : outcome;
+    return this.#levels.passSync(this, waitOf(options ?? {}));
   }
 
   /**
@@ -189,15 +177,7 @@ export class RLock {
    * @throws {ProcessError} If this process does not hold it.
    */
   release(): void {
-    if (this.#isMine()) return this.#giveBack(1);
-    if (this.#lent === 0) {
-      throw new ProcessError(
-        "attempt to release recursive lock not owned by thread",
-      );
-    }
-    // A waiting task of ours has given up this level as well: now it will not
-    // bring it back.
-    this.#lent--;
+    this.#levels.release();
   }
 
   /**
@@ -212,9 +192,7 @@ export class RLock {
    * ```
    */
   locked(): boolean {
-    const holder = Atomics.load(this.#words, OWNER);
-    return holder !== 0 &&
-      this.#arena.participants.standing(holder) === "alive";
+    return isHeld(this.#arena, this.#words);
   }
 
   /**
@@ -229,7 +207,7 @@ export class RLock {
    * ```
    */
   toString(): string {
-    if (this.#isMine()) {
+    if (this.#levels.isMine()) {
       return `<RLock(${identity.name}, ${this.#words[LEVELS]!})>`;
     }
     return this.locked()
@@ -238,30 +216,127 @@ export class RLock {
   }
 
   async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
-    const wait = waitOf(options);
-    const outcome = await this.#turnstile.pass(() => this.#take(), wait);
-    return outcome === TIMED_OUT ? null : outcome;
+    return await this.#levels.pass(this, waitOf(options));
+  }
+}
+
+/**
+ * The levels of an `RLock` that one participant has, or has lent: what all objects
+ * have in common that stand for the lock there.
+ *
+ * Each level belongs to some task, and nobody knows to which: two tasks that have
+ * acquired once look like one that has acquired twice. To wait on a condition, the
+ * former must give up one level and the latter both. So a task that waits while
+ * there is more than one level lets the event loop turn once: sections of other
+ * tasks that await nothing from outside end in that time, or reach a wait
+ * themselves and are counted in `#settling`. What is left is taken for recursion
+ * and given up. If it was another task's after all, that one may find the lock
+ * gone, but its release is remembered (`#lent`), so that no level stays for ever.
+ *
+ * It holds on to none of the objects; guards and waits do, as nobody may come back
+ * to a lock whose last object has gone.
+ */
+class Levels {
+  readonly #arena: Arena;
+  readonly #words: Int32Array;
+  readonly #me: number;
+  readonly #turnstile: Turnstile;
+  readonly #isFree: () => boolean;
+  /** Tasks that have called `settle()` and not yet `yield()`. */
+  #settling = 0;
+  /** Levels that waiting tasks have given up and that may be other tasks'. */
+  #lent = 0;
+
+  constructor(block: Block) {
+    const { arena, words } = block;
+    this.#arena = arena;
+    this.#words = words;
+    this.#me = arena.me;
+    this.#turnstile = new Turnstile(block, TURNSTILE);
+    this.#isFree = () => !isHeld(arena, words);
   }
 
-  #isMine(): boolean {
+  isMine(): boolean {
     return Atomics.load(this.#words, OWNER) === this.#me;
   }
 
-  #takeNow(): Guard | typeof NOT_YET {
-    return this.#mayTakeNow() ? this.#take() : NOT_YET;
+  takeNow(lock: RLock): Guard | typeof NOT_YET {
+    return this.#mayTakeNow() ? this.#take(lock) : NOT_YET;
+  }
+
+  async pass(lock: RLock, wait: WaitOptions): Promise<Guard | null> {
+    const outcome = await this.#pass(() => this.#take(lock), wait);
+    return outcome === TIMED_OUT ? null : outcome;
+  }
+
+  passSync(lock: RLock, wait: WaitOptions): Guard | null {
+    const outcome = this.#turnstile.passSync(() => this.#take(lock), wait);
+    return outcome === TIMED_OUT ? null : outcome;
+  }
+
+  release(): void {
+    if (this.isMine()) return this.#giveBack(1);
+    if (this.#lent === 0) {
+      throw new ProcessError(
+        "attempt to release recursive lock not owned by thread",
+      );
+    }
+    // A waiting task of ours has given up this level as well: now it will not
+    // bring it back.
+    this.#lent--;
+  }
+
+  /** What a condition does with it. */
+  custody(lock: RLock): Custody {
+    const yieldLevels = (levels: number) => {
+      if (!this.isMine()) return 1;
+      this.#giveBack(levels);
+      return levels;
+    };
+    return {
+      isMine: () => this.isMine(),
+      settle: () => {
+        this.#settling++;
+        return this.#words[LEVELS]! > 1 ? nextTurn() : undefined;
+      },
+      yield: () => {
+        this.#settling--;
+        const mine = Math.max(1, this.#words[LEVELS]! - this.#settling);
+        const levels = yieldLevels(mine);
+        this.#lent += levels - 1;
+        return levels;
+      },
+      yieldAll: () => yieldLevels(this.#words[LEVELS]!),
+      retake: async (levels) => {
+        const retake = () => this.#retake(lock, levels);
+        if (this.#mayTakeNow() && retake() !== NOT_YET) return;
+        await this.#pass(retake, {});
+      },
+      retakeSync: (levels) => {
+        this.passSync(lock, {});
+        this.#words[LEVELS]! += levels - 1;
+      },
+    };
+  }
+
+  #pass(
+    attempt: Attempt<Guard>,
+    wait: WaitOptions,
+  ): Promise<Guard | typeof TIMED_OUT> {
+    return this.#turnstile.pass(attempt, wait, this.#isFree);
   }
 
   #mayTakeNow(): boolean {
     // To take again what one has is never impolite.
-    return this.#turnstile.isOpen || this.#isMine();
+    return this.#turnstile.isOpen || this.isMine();
   }
 
-  #take(): Guard | typeof NOT_YET {
+  #take(lock: RLock): Guard | typeof NOT_YET {
     const words = this.#words;
     const holder = Atomics.compareExchange(words, OWNER, 0, this.#me);
     if (holder === this.#me) {
       words[LEVELS]! += 1;
-      return new Hold(this, false);
+      return new Hold(lock, false);
     }
     if (holder !== 0) {
       const { participants } = this.#arena;
@@ -272,15 +347,15 @@ export class RLock {
       }
     }
     words[LEVELS] = 1;
-    return new Hold(this, holder !== 0);
+    return new Hold(lock, holder !== 0);
   }
 
   /**
    * Takes it with all levels at once: between two steps others could release what
    * is theirs, and the lock with it.
    */
-  #retake(levels: number): Guard | typeof NOT_YET {
-    const guard = this.#take();
+  #retake(lock: RLock, levels: number): Guard | typeof NOT_YET {
+    const guard = this.#take(lock);
     if (guard === NOT_YET) return NOT_YET;
     const back = Math.min(levels - 1, this.#lent);
     this.#lent -= back;
@@ -295,49 +370,11 @@ export class RLock {
     Atomics.store(words, OWNER, 0);
     this.#turnstile.open();
   }
+}
 
-  /**
-   * Each level belongs to some task, and nobody knows to which: two tasks that
-   * have acquired once look like one that has acquired twice. To wait on a
-   * condition, the former must give up one level and the latter both. So a task
-   * that waits while there is more than one level lets the event loop turn
-   * once: sections of other tasks that await nothing from outside end in that
-   * time, or reach a wait themselves and are counted in `#settling`. What is
-   * left is taken for recursion and given up. If it was another task's after
-   * all, that one may find the lock gone, but its release is remembered
-   * (`#lent`), so that no level stays for ever.
-   */
-  #custody(): Custody {
-    const yieldLevels = (levels: number) => {
-      if (!this.#isMine()) return 1;
-      this.#giveBack(levels);
-      return levels;
-    };
-    return {
-      isMine: () => this.#isMine(),
-      settle: () => {
-        this.#settling++;
-        return this.#words[LEVELS]! > 1 ? nextTurn() : undefined;
-      },
-      yield: () => {
-        this.#settling--;
-        const mine = Math.max(1, this.#words[LEVELS]! - this.#settling);
-        const levels = yieldLevels(mine);
-        this.#lent += levels - 1;
-        return levels;
-      },
-      yieldAll: () => yieldLevels(this.#words[LEVELS]!),
-      retake: async (levels) => {
-        const retake = () => this.#retake(levels);
-        if (this.#mayTakeNow() && retake() !== NOT_YET) return;
-        await this.#turnstile.pass(retake, {});
-      },
-      retakeSync: (levels) => {
-        this.acquireSync();
-        this.#words[LEVELS]! += levels - 1;
-      },
-    };
-  }
+function isHeld({ participants }: Arena, words: Int32Array): boolean {
+  const holder = Atomics.load(words, OWNER);
+  return holder !== 0 && participants.standing(holder) === "alive";
 }
 
 /** Waits until everything has run that does not wait for anything itself. */

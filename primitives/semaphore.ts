@@ -125,11 +125,7 @@ export class Semaphore {
     this.#arena = this.#block.arena;
     this.#words = this.#block.words;
     this.#me = this.#arena.me;
-    this.#turnstile = new Turnstile(
-      this.#block,
-      TURNSTILE,
-      () => !this.locked(),
-    );
+    this.#turnstile = Turnstile.of(this.#block, TURNSTILE);
     if (this.#block.isNew) {
       this.#words[LIMIT] = MAX_VALUE;
       Atomics.store(this.#words, VALUE, n);
@@ -269,7 +265,11 @@ export class Semaphore {
 
   async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
     const wait = waitOf(options);
-    const outcome = await this.#turnstile.pass(() => this.#take(), wait);
+    const outcome = await this.#turnstile.pass(
+      () => this.#take(),
+      wait,
+      () => !this.locked(),
+    );
     return outcome === TIMED_OUT ? null : outcome;
   }
 

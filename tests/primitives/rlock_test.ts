@@ -6,8 +6,9 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ProcessError } from "../../errors.ts";
+import { Condition } from "../../primitives/condition.ts";
 import { RLock } from "../../primitives/rlock.ts";
-import { eachKind, look } from "./_sync_world.ts";
+import { eachKind, look, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
 
 const TASKS = 5;
@@ -104,6 +105,48 @@ eachKind("RLock.acquire() lets all tasks of the holder in", async (world) => {
   for (let i = 0; i < TASKS; i++) lock.release();
   assertEquals(lock.locked(), false);
 });
+
+eachKind(
+  "RLock forgets a level given up for a task that has another object of it",
+  async (world) => {
+    const lock = make(world);
+    const condition = new (world.of(Condition))(lock);
+    const same = world.give(lock, world.arena);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const slow = (async () => {
+      using _guard = await same.acquire();
+      await promise;
+    })();
+    const waiting = (async () => {
+      using _guard = await condition.acquire();
+      await condition.wait({ timeout: 20 });
+    })();
+    await turns();
+    assertEquals(lock.locked(), false);
+    resolve();
+    await slow;
+    await waiting;
+    assertEquals(`${lock}`, "<RLock(None, 0)>");
+  },
+);
+
+eachKind(
+  "RLock is one thing for its objects as long as there are any",
+  async (world) => {
+    const { arena } = world;
+    const blocks = arena.heap.blocks;
+    (() => {
+      const lock = make(world);
+      const same = world.give(lock, arena);
+      lock.acquireSync();
+      same.release();
+      assertEquals(lock.locked(), false);
+    })();
+    await world.collect(() => arena.heap.blocks === blocks);
+    assertEquals(arena.heap.blocks, blocks);
+    assertEquals(`${make(world)}`, "<RLock(None, 0)>");
+  },
+);
 
 eachKind(
   "RLock.acquire() in a loop lets another participant in",

@@ -1,6 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { NOT_YET, TIMED_OUT } from "../../memory/mod.ts";
 import { Block, FIRST_WORD } from "../../primitives/block.ts";
+import { Lock } from "../../primitives/lock.ts";
+import { Semaphore } from "../../primitives/semaphore.ts";
 import { Turnstile, TURNSTILE_WORDS } from "../../primitives/_turnstile.ts";
 import { eachKind } from "./_sync_world.ts";
 
@@ -12,8 +14,7 @@ class Thing {
   constructor() {
     const block = new Block(this, new.target, 64);
     this.#words = block.words;
-    const isFree = () => this.#words[FIRST_WORD] === 0;
-    this.#turnstile = new Turnstile(block, FIRST_WORD + 1, isFree);
+    this.#turnstile = Turnstile.of(block, FIRST_WORD + 1);
   }
 
   take = (): true | typeof NOT_YET =>
@@ -23,7 +24,8 @@ class Thing {
     timeout: number,
     signal?: AbortSignal,
   ): Promise<true | typeof TIMED_OUT> {
-    return this.#turnstile.pass(this.take, { timeout, signal });
+    const isFree = () => this.#words[FIRST_WORD] === 0;
+    return this.#turnstile.pass(this.take, { timeout, signal }, isFree);
   }
 
   passSync(timeout: number): true | typeof TIMED_OUT {
@@ -63,3 +65,31 @@ eachKind("Turnstile counts who waits, however it ends", async (world) => {
   assertEquals(thing.passSync(5), TIMED_OUT);
   assertEquals(thing.counts[0], 0);
 });
+
+/** Rounds after which one who waits is not let in at all. */
+const ROUNDS = 100;
+
+for (const what of [Lock, Semaphore]) {
+  eachKind(
+    `${what.name}.acquire() in a loop lets a task in that has another object of it`,
+    async (world) => {
+      const lock = new (world.of(what))();
+      const same = world.give(lock, world.arena);
+      let isIn = false;
+      const other = async () => {
+        using _guard = await same.acquire();
+        isIn = true;
+      };
+      await lock.acquire();
+      const waiting = other();
+      for (let i = 0; !isIn; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        lock.release();
+        await lock.acquire();
+        assert(i < ROUNDS, "overtaken again and again");
+      }
+      lock.release();
+      await waiting;
+    },
+  );
+}
