@@ -38,7 +38,7 @@ import type { Arena, Attempt, WaitOptions } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { entrusts } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
-import { Hold, waitOf } from "./_guard.ts";
+import { waitOf } from "./_guard.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { identity } from "./identity.ts";
 import { showAsText } from "./inspect.ts";
@@ -220,6 +220,32 @@ export class RLock {
   }
 }
 
+/** A guard of one level. */
+class LevelGuard implements Guard {
+  readonly abandoned: boolean;
+  #lock: RLock | undefined;
+  readonly #levels: Levels;
+  readonly #lendings: number;
+
+  constructor(
+    lock: RLock,
+    levels: Levels,
+    lendings: number,
+    abandoned: boolean,
+  ) {
+    this.#lock = lock;
+    this.#levels = levels;
+    this.#lendings = lendings;
+    this.abandoned = abandoned;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#lock) return;
+    this.#lock = undefined;
+    this.#levels.releaseOf(this.#lendings);
+  }
+}
+
 /**
  * The levels of an `RLock` that one participant has, or has lent: what all objects
  * have in common that stand for the lock there.
@@ -232,6 +258,8 @@ export class RLock {
  * themselves and are counted in `#settling`. What is left is taken for recursion
  * and given up. If it was another task's after all, that one may find the lock
  * gone, but its release is remembered (`#lent`), so that no level stays for ever.
+ * A guard from before the lending gives back what is lent first: by then a third
+ * task may have acquired, which has nothing to do with it.
  *
  * It holds on to none of the objects; guards and waits do, as nobody may come back
  * to a lock whose last object has gone.
@@ -246,6 +274,8 @@ class Levels {
   #settling = 0;
   /** Levels that waiting tasks have given up and that may be other tasks'. */
   #lent = 0;
+  /** How often that has been: tells guards from before and after. */
+  #lendings = 0;
 
   constructor(block: Block) {
     const { arena, words } = block;
@@ -286,6 +316,12 @@ class Levels {
     this.#lent--;
   }
 
+  /** Undoes the acquiring of a guard, which was made after so many lendings. */
+  releaseOf(lendings: number): void {
+    if (lendings !== this.#lendings && this.#lent > 0) this.#lent--;
+    else this.release();
+  }
+
   /** What a condition does with it. */
   custody(lock: RLock): Custody {
     const yieldLevels = (levels: number) => {
@@ -303,7 +339,7 @@ class Levels {
         this.#settling--;
         const mine = Math.max(1, this.#words[LEVELS]! - this.#settling);
         const levels = yieldLevels(mine);
-        this.#lent += levels - 1;
+        this.#lend(levels - 1);
         return levels;
       },
       yieldAll: () => yieldLevels(this.#words[LEVELS]!),
@@ -336,7 +372,7 @@ class Levels {
     const holder = Atomics.compareExchange(words, OWNER, 0, this.#me);
     if (holder === this.#me) {
       words[LEVELS]! += 1;
-      return new Hold(lock, false);
+      return this.#guard(lock, false);
     }
     if (holder !== 0) {
       const { participants } = this.#arena;
@@ -347,7 +383,7 @@ class Levels {
       }
     }
     words[LEVELS] = 1;
-    return new Hold(lock, holder !== 0);
+    return this.#guard(lock, holder !== 0);
   }
 
   /**
@@ -361,6 +397,16 @@ class Levels {
     this.#lent -= back;
     this.#words[LEVELS]! += back;
     return guard;
+  }
+
+  #guard(lock: RLock, abandoned: boolean): Guard {
+    return new LevelGuard(lock, this, this.#lendings, abandoned);
+  }
+
+  #lend(levels: number): void {
+    if (levels === 0) return;
+    this.#lent += levels;
+    this.#lendings++;
   }
 
   #giveBack(levels: number): void {

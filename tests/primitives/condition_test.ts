@@ -360,6 +360,29 @@ eachKind(
   },
 );
 
+eachKind(
+  "Condition.wait() that gave up a level leaves the lock to who takes it meanwhile",
+  async (world) => {
+    const condition = make(world);
+    const there = world.give(condition, world.another());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const slow = (async () => {
+      using _guard = await condition.acquire();
+      await promise; // longer than one turn: taken for recursion
+    })();
+    const waiting = waitOnce(condition);
+    while (!`${condition}`.includes("None")) await turns(1);
+    const third = await condition.acquire();
+    resolve();
+    await slow; // releases its own level, which was given up
+    assertEquals(there.acquireSync({ block: false }), null);
+    condition.notify();
+    third![Symbol.dispose]();
+    assertEquals(await waiting, true);
+    assertEquals(`${condition}`, "<Condition(<RLock(None, 0)>, 0)>");
+  },
+);
+
 eachKind("Condition.waitSync() can be notified while it blocks", (world) => {
   const condition = make(world);
   const there = world.give(condition, world.another());
