@@ -268,6 +268,22 @@ export class Participants {
     return Atomics.load(this.#words, base + at.S_ENDING) === 1;
   }
 
+  /**
+   * Whether the owner was a process and has been killed, or has crashed, told
+   * without waiting for any event: whoever is to bury it may be calculating. Of a
+   * thread that cannot be told.
+   *
+   * @param token A token found in shared memory.
+   * @returns `true` if it is certain.
+   */
+  hasCrashed(token: number): boolean {
+    const pid = this.load(token, at.S_PID);
+    if (pid === 0 || !this.#memory.hasEnded(pid)) return false;
+    // Only now: it may have left in good order just before its end. And if the slot
+    // has another owner by now, the token is of an earlier generation.
+    return this.standing(token) === "alive";
+  }
+
   /** A word of the owner's slot. */
   load(token: number, word: number): number {
     return Atomics.load(this.#words, slotWord(slotOf(token)) + word);

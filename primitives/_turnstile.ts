@@ -37,6 +37,10 @@
  * counts itself before it attempts, and whoever releases looks after it has freed:
  * if the release does not see the count, the attempt sees what was freed.
  *
+ * **A holder that was killed** is buried by its parent. Should that one be busy, those
+ * who wait find out by themselves, after half a second: they look again without
+ * being woken (`Manner.looksAgain`), and ask.
+ *
  * **Why no wake-up is lost.** To be woken is a duty to attempt (`Waiting`). The
  * first in line attempts whenever anybody of the line is woken, for they wait in
  * the same order there as here; if it succeeds, it is out of the line at once and
@@ -62,6 +66,20 @@ import type { Block } from "./block.ts";
 const PATIENCE_MS = 1;
 /** How long to hold back at most: some fifty times what waking takes. */
 const COURTESY_MS = 1;
+/**
+ * How long to wait before asking the system whether the holder has ended, and
+ * before doing so again, in milliseconds. Whoever is to bury it may be
+ * calculating.
+ */
+const SUSPICION_MS = 500;
+
+/**
+ * Tries once.
+ *
+ * @param isSuspicious Whether to ask if a holder that counts as alive has ended:
+ * that takes some 20 µs.
+ */
+export type TurnAttempt<T> = (isSuspicious: boolean) => T | typeof NOT_YET;
 
 /** How many words a turnstile needs. */
 export const TURNSTILE_WORDS = 3;
@@ -117,14 +135,16 @@ export class Turnstile {
    * @param isFree Whether an attempt would succeed now.
    */
   async pass<T>(
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
     options: WaitOptions,
     isFree: () => boolean,
   ): Promise<T | typeof TIMED_OUT> {
     const { waiting } = this.#block.arena;
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    if (timeout <= 0) return waiting.wait(this.#keys, attempt, options);
+    if (timeout <= 0) {
+      return waiting.wait(this.#keys, () => attempt(false), options);
+    }
 
     checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
@@ -137,7 +157,7 @@ export class Turnstile {
   }
 
   async #wait<T>(
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
     deadline: number,
     signal: AbortSignal | undefined,
     isFree: () => boolean,
@@ -166,13 +186,15 @@ export class Turnstile {
    * go on while it blocks.
    */
   passSync<T>(
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
     options: WaitOptions,
   ): T | typeof TIMED_OUT {
     const { waiting } = this.#block.arena;
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
-    if (timeout <= 0) return waiting.waitSync(this.#keys, attempt, options);
+    if (timeout <= 0) {
+      return waiting.waitSync(this.#keys, () => attempt(false), options);
+    }
 
     checkSignal(signal);
     Atomics.add(this.#words, this.#waiters, 1);
@@ -184,7 +206,7 @@ export class Turnstile {
   }
 
   #waitSync<T>(
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
     deadline: number,
     signal: AbortSignal | undefined,
   ): T | typeof TIMED_OUT {
@@ -207,6 +229,13 @@ export class Turnstile {
     }
   }
 
+  /** Has those in line here attempt: what they wait for is theirs as well. */
+  letIn(): void {
+    if (this.#line.size === 0) return;
+    const { waiting, me } = this.#block.arena;
+    waiting.wake(this.#keys[0], Infinity, me);
+  }
+
   /** Wakes the longest waiting. Called after what it waits for was freed. */
   open(): void {
     if (Atomics.load(this.#words, this.#waiters) !== 0) this.#openForOthers();
@@ -223,7 +252,7 @@ export class Turnstile {
     arena.waiting.wake(this.#keys[0], 1);
   }
 
-  #turn<T>(attempt: Attempt<T>): Turn<T> {
+  #turn<T>(attempt: TurnAttempt<T>): Turn<T> {
     return new Turn(this.#block, this.#asked, this.#turns, attempt);
   }
 
@@ -236,7 +265,7 @@ export class Turnstile {
   }
 
   async #holdBack<T>(
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
     deadline: number,
     signal: AbortSignal | undefined,
   ): Promise<T | typeof TIMED_OUT> {
@@ -253,8 +282,8 @@ export class Turnstile {
     }
   }
 
-  #politely<T>(attempt: Attempt<T>): Attempt<T> {
-    return () => this.#owes() ? NOT_YET : attempt();
+  #politely<T>(attempt: TurnAttempt<T>): Attempt<T> {
+    return () => this.#owes() ? NOT_YET : attempt(false);
   }
 
   #owes(): boolean {
@@ -272,15 +301,17 @@ class Turn<T> {
   readonly #block: Block;
   readonly #asked: number;
   readonly #turns: number;
-  readonly #attempt: Attempt<T>;
+  readonly #attempt: TurnAttempt<T>;
   readonly #patientUntilMs = performance.now() + PATIENCE_MS;
+  /** When to ask next whether the holder has ended. */
+  #suspiciousFromMs = performance.now() + SUSPICION_MS;
   #hasAsked = false;
 
   constructor(
     block: Block,
     asked: number,
     turns: number,
-    attempt: Attempt<T>,
+    attempt: TurnAttempt<T>,
   ) {
     this.#block = block;
     this.#asked = asked;
@@ -289,7 +320,11 @@ class Turn<T> {
   }
 
   take(): T | typeof NOT_YET {
-    const outcome = this.#attempt();
+    let outcome = this.#attempt(false);
+    if (outcome === NOT_YET && performance.now() >= this.#suspiciousFromMs) {
+      outcome = this.#attempt(true);
+      this.#suspiciousFromMs = performance.now() + SUSPICION_MS;
+    }
     const { arena, words } = this.#block;
     if (outcome !== NOT_YET) {
       if (this.#hasAsked) Atomics.add(words, this.#turns, 1);

@@ -77,6 +77,8 @@ const MAX_COUNT = 2 ** 31 - 1;
  * - **Death:** a notification given to a waiter that is killed before it has the
  *   lock goes to another. `notify()` waits for no answer, so a killed waiter
  *   blocks nobody.
+ *   A lock that `wait()` finds abandoned when it takes it again is taken
+ *   all the same, and the next to acquire it is told by its guard.
  * - **Differs from Python:** `waitFor()` takes asynchronous predicates too;
  *   `notify()` cannot hang on a killed waiter.
  *

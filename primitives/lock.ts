@@ -9,6 +9,8 @@
  *
  * - `OWNER`: token of the holder, 0 if it is free · everybody, by
  *   compare-and-swap from what they saw · everybody.
+ * - `UNTOLD`: 1 if it was abandoned and nobody has been told, as it was taken for a
+ *   condition · the holder · the holder.
  *
  * ```
  *          acquire: 0 -> me                       bury(holder)
@@ -45,12 +47,14 @@ import { Hold, waitOf } from "./_guard.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { identity } from "./identity.ts";
 import { showAsText } from "./inspect.ts";
-import { Turnstile } from "./_turnstile.ts";
+import { Turnstile, TURNSTILE_WORDS } from "./_turnstile.ts";
+import type { TurnAttempt } from "./_turnstile.ts";
 
 export type { AcquireOptions, Guard, WaitOptions };
 
 const OWNER = FIRST_WORD;
 const TURNSTILE = FIRST_WORD + 1;
+const UNTOLD = TURNSTILE + TURNSTILE_WORDS;
 const BYTES = 64;
 
 /**
@@ -159,7 +163,7 @@ export class Lock {
       if (guard !== NOT_YET) return guard;
     }
     const wait = waitOf(options ?? {});
-    const outcome = this.#turnstile.passSync(() => this.#take(), wait);
+    const outcome = this.#turnstile.passSync((asks) => this.#take(asks), wait);
     return outcome === TIMED_OUT ? null : outcome;
   }
 
@@ -232,29 +236,50 @@ export class Lock {
 
   async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
     const wait = waitOf(options);
-    const outcome = await this.#turnstile.pass(
-      () => this.#take(),
-      wait,
-      () => !this.locked(),
-    );
+    const outcome = await this.#pass((asks) => this.#take(asks), wait);
     return outcome === TIMED_OUT ? null : outcome;
   }
 
-  #take(): Guard | typeof NOT_YET {
+  #pass(
+    attempt: TurnAttempt<Guard>,
+    wait: WaitOptions,
+  ): Promise<Guard | typeof TIMED_OUT> {
+    return this.#turnstile.pass(attempt, wait, () => !this.locked());
+  }
+
+  #take(asks = false): Guard | typeof NOT_YET {
     const words = this.#words;
     const holder = Atomics.compareExchange(words, OWNER, 0, this.#me);
     if (holder !== 0) {
-      const { participants } = this.#arena;
-      if (holder === this.#me || participants.standing(holder) !== "dead") {
-        return NOT_YET;
-      }
+      if (holder === this.#me || !this.#isDead(holder, asks)) return NOT_YET;
       // Whoever is quicker than us here will wake us when it is done.
       if (Atomics.compareExchange(words, OWNER, holder, this.#me) !== holder) {
         return NOT_YET;
       }
     }
     count(this.#arena);
-    return new Hold(this, holder !== 0);
+    return new Hold(this, this.#isUntold() || holder !== 0);
+  }
+
+  #isDead(holder: number, asks: boolean): boolean {
+    const { participants } = this.#arena;
+    return participants.standing(holder) === "dead" ||
+      (asks && participants.hasCrashed(holder));
+  }
+
+  /** Whether somebody has to be told that it was abandoned, who now is. */
+  #isUntold(): boolean {
+    const words = this.#words;
+    if (words[UNTOLD] === 0) return false;
+    words[UNTOLD] = 0;
+    return true;
+  }
+
+  /** Takes it for one that has a guard already: the next one is to say it. */
+  #retake(asks = false): Guard | typeof NOT_YET {
+    const guard = this.#take(asks);
+    if (guard !== NOT_YET && guard.abandoned) this.#words[UNTOLD] = 1;
+    return guard;
   }
 
   #custody(): Custody {
@@ -263,8 +288,13 @@ export class Lock {
       settle: () => undefined,
       yield: () => (this.release(), 1),
       yieldAll: () => (this.release(), 1),
-      retake: async () => void await this.acquire(),
-      retakeSync: () => void this.acquireSync(),
+      retake: async () => {
+        if (this.#turnstile.isOpen && this.#retake() !== NOT_YET) return;
+        await this.#pass((asks) => this.#retake(asks), {});
+      },
+      retakeSync: () => {
+        this.#turnstile.passSync((asks) => this.#retake(asks), {});
+      },
     };
   }
 }

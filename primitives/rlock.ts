@@ -12,6 +12,8 @@
  *   · everybody.
  * - `LEVELS`: how often the holder has it; means nothing while `OWNER` is 0 ·
  *   the holder alone · the holder alone.
+ * - `UNTOLD`: 1 if it was abandoned and nobody has been told, as it was taken for a
+ *   condition · the holder alone · the holder alone.
  *
  * ```
  *   FREE --acquire: 0 -> me, LEVELS := 1--> MINE --acquire: LEVELS += 1--> MINE
@@ -34,7 +36,7 @@
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
 import { NOT_YET, TIMED_OUT } from "../memory/mod.ts";
-import type { Arena, Attempt, WaitOptions } from "../memory/mod.ts";
+import type { Arena, WaitOptions } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { entrusts } from "./_custody.ts";
 import type { Custody } from "./_custody.ts";
@@ -42,13 +44,15 @@ import { waitOf } from "./_guard.ts";
 import type { AcquireOptions, Guard } from "./_guard.ts";
 import { identity } from "./identity.ts";
 import { showAsText } from "./inspect.ts";
-import { Turnstile } from "./_turnstile.ts";
+import { Turnstile, TURNSTILE_WORDS } from "./_turnstile.ts";
+import type { TurnAttempt } from "./_turnstile.ts";
 
 export type { AcquireOptions, Guard, WaitOptions };
 
 const OWNER = FIRST_WORD;
 const LEVELS = FIRST_WORD + 1;
 const TURNSTILE = FIRST_WORD + 2;
+const UNTOLD = TURNSTILE + TURNSTILE_WORDS;
 const BYTES = 64;
 
 /**
@@ -295,13 +299,15 @@ class Levels {
   }
 
   async pass(lock: RLock, wait: WaitOptions): Promise<Guard | null> {
-    const outcome = await this.#pass(() => this.#take(lock), wait);
-    return outcome === TIMED_OUT ? null : outcome;
+    return this.#let(
+      await this.#pass((asks) => this.#take(lock, asks), wait),
+    );
   }
 
   passSync(lock: RLock, wait: WaitOptions): Guard | null {
-    const outcome = this.#turnstile.passSync(() => this.#take(lock), wait);
-    return outcome === TIMED_OUT ? null : outcome;
+    return this.#let(
+      this.#turnstile.passSync((asks) => this.#take(lock, asks), wait),
+    );
   }
 
   release(): void {
@@ -344,22 +350,30 @@ class Levels {
       },
       yieldAll: () => yieldLevels(this.#words[LEVELS]!),
       retake: async (levels) => {
-        const retake = () => this.#retake(lock, levels);
+        const retake = (asks = false) => this.#retake(lock, levels, asks);
         if (this.#mayTakeNow() && retake() !== NOT_YET) return;
         await this.#pass(retake, {});
       },
       retakeSync: (levels) => {
-        this.passSync(lock, {});
+        const guard = this.passSync(lock, {});
         this.#words[LEVELS]! += levels - 1;
+        if (guard!.abandoned) this.#words[UNTOLD] = 1;
       },
     };
   }
 
   #pass(
-    attempt: Attempt<Guard>,
+    attempt: TurnAttempt<Guard>,
     wait: WaitOptions,
   ): Promise<Guard | typeof TIMED_OUT> {
     return this.#turnstile.pass(attempt, wait, this.#isFree);
+  }
+
+  /** Lets other tasks in that wait for what this participant now has. */
+  #let(outcome: Guard | typeof TIMED_OUT): Guard | null {
+    if (outcome === TIMED_OUT) return null;
+    this.#turnstile.letIn();
+    return outcome;
   }
 
   #mayTakeNow(): boolean {
@@ -367,7 +381,7 @@ class Levels {
     return this.#turnstile.isOpen || this.isMine();
   }
 
-  #take(lock: RLock): Guard | typeof NOT_YET {
+  #take(lock: RLock, asks = false): Guard | typeof NOT_YET {
     const words = this.#words;
     const holder = Atomics.compareExchange(words, OWNER, 0, this.#me);
     if (holder === this.#me) {
@@ -375,8 +389,7 @@ class Levels {
       return this.#guard(lock, false);
     }
     if (holder !== 0) {
-      const { participants } = this.#arena;
-      if (participants.standing(holder) === "alive") return NOT_YET;
+      if (this.#isAlive(holder, asks)) return NOT_YET;
       // Whoever is quicker than us here will wake us when it is done.
       if (Atomics.compareExchange(words, OWNER, holder, this.#me) !== holder) {
         return NOT_YET;
@@ -390,16 +403,31 @@ class Levels {
    * Takes it with all levels at once: between two steps others could release what
    * is theirs, and the lock with it.
    */
-  #retake(lock: RLock, levels: number): Guard | typeof NOT_YET {
-    const guard = this.#take(lock);
+  #retake(
+    lock: RLock,
+    levels: number,
+    asks: boolean,
+  ): Guard | typeof NOT_YET {
+    const guard = this.#take(lock, asks);
     if (guard === NOT_YET) return NOT_YET;
+    // The waiter has a guard already: the next one is to say it.
+    if (guard.abandoned) this.#words[UNTOLD] = 1;
     const back = Math.min(levels - 1, this.#lent);
     this.#lent -= back;
     this.#words[LEVELS]! += back;
     return guard;
   }
 
-  #guard(lock: RLock, abandoned: boolean): Guard {
+  #isAlive(holder: number, asks: boolean): boolean {
+    const { participants } = this.#arena;
+    return participants.standing(holder) === "alive" &&
+      !(asks && participants.hasCrashed(holder));
+  }
+
+  #guard(lock: RLock, wasAbandoned: boolean): Guard {
+    const words = this.#words;
+    const abandoned = wasAbandoned || words[UNTOLD] !== 0;
+    if (abandoned) words[UNTOLD] = 0;
     return new LevelGuard(lock, this, this.#lendings, abandoned);
   }
 

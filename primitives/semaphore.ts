@@ -183,7 +183,7 @@ export class Semaphore {
       if (guard !== NOT_YET) return guard;
     }
     const wait = waitOf(options ?? {});
-    const outcome = this.#turnstile.passSync(() => this.#take(), wait);
+    const outcome = this.#turnstile.passSync((asks) => this.#take(asks), wait);
     return outcome === TIMED_OUT ? null : outcome;
   }
 
@@ -266,15 +266,15 @@ export class Semaphore {
   async #acquireInTurn(options: AcquireOptions): Promise<Guard | null> {
     const wait = waitOf(options);
     const outcome = await this.#turnstile.pass(
-      () => this.#take(),
+      (asks) => this.#take(asks),
       wait,
       () => !this.locked(),
     );
     return outcome === TIMED_OUT ? null : outcome;
   }
 
-  #take(): Guard | typeof NOT_YET {
-    if (this.#holders) return this.#takeHeld(this.#holders);
+  #take(asks = false): Guard | typeof NOT_YET {
+    if (this.#holders) return this.#takeHeld(this.#holders, asks);
     let value = Atomics.load(this.#words, VALUE);
     while (value > 0) {
       const was = Atomics.compareExchange(
@@ -307,10 +307,10 @@ export class Semaphore {
 
   // ---- with holders -----------------------------------------------------------
 
-  #takeHeld(holders: Int32Array): Guard | typeof NOT_YET {
+  #takeHeld(holders: Int32Array, asks: boolean): Guard | typeof NOT_YET {
     for (let i = 0; i < holders.length; i++) {
       const holder = Atomics.load(holders, i);
-      if (holder !== 0 && !this.#isDead(holder)) continue;
+      if (holder !== 0 && !this.#isDead(holder, asks)) continue;
       const was = Atomics.compareExchange(holders, i, holder, this.#me);
       if (was !== holder) continue;
       count(this.#arena);
@@ -340,9 +340,11 @@ export class Semaphore {
     return false;
   }
 
-  #isDead(holder: number): boolean {
-    return holder !== this.#me &&
-      this.#arena.participants.standing(holder) === "dead";
+  #isDead(holder: number, asks = false): boolean {
+    if (holder === this.#me) return false;
+    const { participants } = this.#arena;
+    return participants.standing(holder) === "dead" ||
+      (asks && participants.hasCrashed(holder));
   }
 
   #bound(limit: number, tracks: boolean): void {

@@ -22,6 +22,7 @@ import {
   acquireAndReport,
   actOnce,
   hold,
+  holdAndBeKilled,
   holdAndEnd,
   holdForEver,
   notifyOne,
@@ -194,6 +195,31 @@ for (const name of ["Lock", "RLock", "Semaphore", "Queue"] as const) {
     if ("get" in one) one.close();
     else one.release();
   });
+}
+
+for (const blocks of [false, true]) {
+  const how = blocks ? "one that blocks" : "one that waits";
+  contract(
+    `LESSON-06 Lock of a killed holder goes to ${how} though the parent is busy`,
+    async (ctx) => {
+      const bounded = new ctx.BoundedSemaphore(1, { trackHolders: true });
+      for (const lock of [new ctx.Lock(), new ctx.RLock(), bounded]) {
+        const held = SharedGate.in(ctx);
+        const go = SharedGate.in(ctx);
+        const holder = start(ctx, holdAndBeKilled, lock, held, go);
+        await held.reaches(1, "it is held");
+        const report = Mailbox.in<boolean>(ctx);
+        const waiter = start(ctx, acquireAndReport, lock, held, report, blocks);
+        await held.reaches(2, "another is about to wait");
+        go.set();
+        // This thread hears of no end until it is back in its event loop.
+        assertEquals(report.takeSync("whether it was abandoned"), true);
+        await holder.exited;
+        await assertAllSucceed([waiter]);
+      }
+    },
+    { methods: ["spawn"] }, // that a thread has crashed is known to its parent alone
+  );
 }
 
 contract(

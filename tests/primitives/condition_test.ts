@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStrictEquals,
   assertThrows,
@@ -683,21 +684,56 @@ eachKind(
   },
 );
 
-eachKind(
-  "LESSON-06 Condition.wait() has the lock again when its holder is killed",
-  async (world) => {
-    const condition = make(world);
-    const other = world.another();
-    const there = world.give(condition, other);
-    const waiting = waitOnce(condition);
-    await waitersReach(condition, 1);
-    await there.acquire();
-    there.notify();
-    world.kill(other);
-    assertEquals(await waiting, true);
-    assertEquals(`${condition}`, "<Condition(<RLock(None, 0)>, 0)>");
-  },
-);
+for (
+  const [what, make] of [["RLock", makeOnRLock], ["Lock", makeOnLock]] as const
+) {
+  eachKind(
+    `LESSON-06 Condition.wait() has a ${what} again when its holder is killed`,
+    async (world) => {
+      const condition = make(world);
+      const other = world.another();
+      const there = world.give(condition, other);
+      const waiting = waitOnce(condition);
+      await waitersReach(condition, 1);
+      await there.acquire();
+      there.notify();
+      world.kill(other);
+      assertEquals(await waiting, true);
+      assertMatch(`${condition}`, /None/);
+
+      // The next one is told, wherever it is; and that is said once.
+      const elsewhere = world.give(condition, world.another());
+      for (const expected of [true, false]) {
+        using guard = elsewhere.acquireSync({ timeout: 0 });
+        assertEquals(guard!.abandoned, expected);
+      }
+    },
+  );
+
+  eachKind(
+    `LESSON-06 Condition.waitSync() has a ${what} again when its holder is killed`,
+    (world) => {
+      const condition = make(world);
+      const other = world.another();
+      const there = world.give(condition, other);
+      condition.acquireSync();
+      let looks = 0;
+      world.arena.waiting.onSlice(() => {
+        if (looks++ > 0) return;
+        there.acquireSync({ timeout: 0 });
+        there.notify();
+        world.kill(other);
+      });
+      assertEquals(condition.waitSync({ timeout: 30_000 }), true);
+      world.arena.waiting.onSlice(() => {});
+      condition.release();
+      for (const expected of [true, false]) {
+        using guard = condition.acquireSync({ timeout: 0 });
+        assertEquals(guard!.abandoned, expected);
+      }
+    },
+  );
+}
 
 eachKind(
   "Condition gives its pages back with the last object",

@@ -106,6 +106,32 @@ eachKind("RLock.acquire() lets all tasks of the holder in", async (world) => {
   assertEquals(lock.locked(), false);
 });
 
+for (const how of ["waits", "blocks"]) {
+  eachKind(
+    `RLock.acquire() lets tasks in whose participant gets it by a try that ${how}`,
+    async (world) => {
+      const lock = make(world);
+      const there = world.give(lock, world.another());
+      const elsewhere = world.give(lock, world.another());
+      there.acquireSync();
+      const older = elsewhere.acquire(); // it will be woken, and be too late
+      const waiting = lock.acquire();
+      await turns();
+      there.release();
+      const guard = how === "blocks"
+        ? lock.acquireSync({ timeout: 0 })
+        : await lock.acquire({ block: false });
+      assert(guard);
+      assert((await look(waiting))[0] !== "waits");
+      assertEquals(`${lock}`, "<RLock(MainProcess, 2)>");
+      lock.release();
+      lock.release();
+      assert(await older);
+      elsewhere.release();
+    },
+  );
+}
+
 eachKind(
   "RLock forgets a level given up for a task that has another object of it",
   async (world) => {
@@ -119,12 +145,14 @@ eachKind(
     })();
     const waiting = (async () => {
       using _guard = await condition.acquire();
-      await condition.wait({ timeout: 20 });
+      await condition.wait();
     })();
-    await turns();
-    assertEquals(lock.locked(), false);
+    while (lock.locked()) await turns(1);
     resolve();
     await slow;
+    lock.acquireSync();
+    condition.notify();
+    lock.release();
     await waiting;
     assertEquals(`${lock}`, "<RLock(None, 0)>");
   },
