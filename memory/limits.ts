@@ -98,12 +98,16 @@ export function checkedLimits(
  */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
-  if (!(signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot wait as 'signal' must be an AbortSignal: it is ${
-        Deno.inspect(signal)
-      }`,
-    );
-  }
+  checkIsSignal(signal);
   signal.throwIfAborted();
+}
+
+/** Checks that a signal is one, aborted or not. */
+export function checkIsSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError(
+    `Cannot wait as 'signal' must be an AbortSignal: it is ${
+      Deno.inspect(signal)
+    }`,
+  );
 }

@@ -29,6 +29,7 @@ export type { Message, Ring, RingLimits } from "./ring.ts";
 export {
   checkedLimits,
   checkedTimeout,
+  checkIsSignal,
   checkSignal,
   LONGEST_TIMER_MS,
 } from "./limits.ts";

@@ -27,6 +27,10 @@
  *         (r + 1, none arrived)
  * ```
  *
+ * Who gives up before it has arrived is no party of a round that is complete: while
+ * the action of that one runs, it only notes that the next is not to be
+ * (`ACTING_LAST`, which becomes BROKEN r+1).
+ *
  * A waiter of round r reads its outcome off the word: another round, or DRAINING,
  * means passed; RESETTING and BROKEN mean broken. No round begins while anybody
  * of the last is still here, so it cannot be misled. (CPython has the same
@@ -50,7 +54,13 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { BrokenBarrierError } from "../errors.ts";
-import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkIsSignal,
+  keyOf,
+  NOT_YET,
+  TIMED_OUT,
+} from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { checkOptionsObject } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
@@ -72,6 +82,11 @@ const DRAINING = 2;
 const RESETTING = 3;
 /** The round is called off, and nobody may come until it is reset. */
 const BROKEN = 4;
+/** As {@linkcode ACTING}; and the next round is called off already. */
+const ACTING_LAST = 5;
+
+/** The round is not complete, or its action has not been done. */
+const UNDECIDED: readonly number[] = [FILLING, ACTING, ACTING_LAST];
 
 const STATUS_BITS = 3;
 /** A round has to differ from the one before and the one after. */
@@ -121,7 +136,8 @@ export interface BarrierOptions {
  *   round waits until all have left this one.
  * - **Cancelling:** a wait that is aborted or times out breaks the barrier: the
  *   others' waits are rejected, and all later ones, until it is reset. While the
- *   action runs, the parties are complete and no timeout counts.
+ *   action runs, the parties are complete and no timeout counts; one who gives up
+ *   before it has arrived breaks the next round then.
  * - **Death:** a party that is killed while it waits breaks the barrier at once.
  * - **Differs from Python:** waiting on a killed party cannot hang; an `abort()`
  *   after a round was complete does not touch that round.
@@ -267,14 +283,14 @@ export class Barrier {
     const { deadline, ...wait } = this.#checked(options);
     let stay: Stay;
     try {
-      stay = orRefuse(
+      stay = orThrow(
         await waiting.wait(this.#keys, () => this.#arrive(), wait),
       );
     } catch (error) {
       throw this.#noStay(error);
     }
     try {
-      if (stay.acts) return await this.#act(stay);
+      if (stay.acts) return await this.#act(stay, wait.signal);
       const outcome = () => this.#outcome(stay);
       const timeout = deadline - performance.now();
       let passed = await waiting.wait(this.#keys, outcome, {
@@ -290,7 +306,7 @@ export class Barrier {
       }
       return passed ? stay.index : refuse();
     } catch (error) {
-      this.#break(stay.round, [FILLING, ACTING]);
+      this.#break(stay.round, UNDECIDED);
       // Aborted too late: the others have seen us pass.
       if (this.#outcome(stay) === true) return stay.index;
       throw error;
@@ -323,7 +339,7 @@ export class Barrier {
     const { deadline, ...wait } = this.#checked(options);
     let stay: Stay;
     try {
-      stay = orRefuse(
+      stay = orThrow(
         waiting.waitSync(this.#keys, () => this.#arrive(), wait),
       );
     } catch (error) {
@@ -340,7 +356,7 @@ export class Barrier {
       }
       return passed ? stay.index : refuse();
     } catch (error) {
-      this.#break(stay.round, [FILLING, ACTING]);
+      this.#break(stay.round, UNDECIDED);
       throw error;
     } finally {
       this.#leave(stay.place);
@@ -388,12 +404,7 @@ export class Barrier {
    * ```
    */
   abort(): void {
-    this.#change((state) => {
-      if (state.status === BROKEN) return undefined;
-      // Those of a complete round tell by the next number that they have passed.
-      const round = state.status === DRAINING ? state.round + 1 : state.round;
-      return { round, status: BROKEN, arrived: 0 };
-    });
+    this.#change(broken);
   }
 
   /**
@@ -419,9 +430,12 @@ export class Barrier {
   }
 
   #checked(options: WaitOptions): WaitOptions & { deadline: number } {
-    const timeout = checkedTimeout(options.timeout ?? this.#timeout);
-    const deadline = performance.now() + timeout;
-    return { timeout, signal: options.signal, deadline };
+    const { timeout = this.#timeout, signal } = options;
+    const timeoutMs = checkedTimeout(timeout);
+    // An aborted one breaks the barrier, one that is none does not.
+    checkIsSignal(signal);
+    const deadline = performance.now() + timeoutMs;
+    return { timeout: timeoutMs, signal, deadline };
   }
 
   // ---- one party ----------------------------------------------------------------
@@ -453,8 +467,15 @@ export class Barrier {
 
   /** What to throw for a wait that ends before it has arrived. */
   #noStay(error: unknown): unknown {
-    if (!(error instanceof BrokenBarrierError)) this.abort();
-    return error;
+    if (error instanceof BrokenBarrierError) return error;
+    this.#change((state) =>
+      state.status === ACTING
+        ? { ...state, status: ACTING_LAST }
+        : state.status === ACTING_LAST
+        ? undefined
+        : broken(state)
+    );
+    return error === TIMED_OUT ? new BrokenBarrierError(BROKEN_TEXT) : error;
   }
 
   /** Whether the round was completed, as soon as it is decided. */
@@ -468,14 +489,17 @@ export class Barrier {
     return isOpen(state) ? NOT_YET : state.status === DRAINING;
   }
 
-  async #act(stay: Stay): Promise<number> {
-    await this.#action!();
+  async #act(stay: Stay, signal: AbortSignal | undefined): Promise<number> {
+    signal?.throwIfAborted();
+    await unlessAborted(Promise.resolve(this.#action!()), signal);
     return this.#complete(stay);
   }
 
   #actSync(stay: Stay): number {
     const result = this.#action!() as { then?: unknown } | null | undefined;
     if (typeof result?.then === "function") {
+      // What becomes of it is of no interest any more, and must not end the program.
+      Promise.resolve(result).catch(() => {});
       throw new TypeError(
         "Cannot run the action of the barrier in waitSync() as it is asynchronous: use wait()",
       );
@@ -484,11 +508,11 @@ export class Barrier {
   }
 
   #complete({ round, index }: Stay): number {
-    const isDone = this.#change((state) =>
-      state.round === round && state.status === ACTING
-        ? { ...state, status: DRAINING }
-        : undefined
-    );
+    const isDone = this.#change((state) => {
+      if (state.round !== round) return undefined;
+      if (state.status === ACTING) return { ...state, status: DRAINING };
+      return state.status === ACTING_LAST ? brokenAfter(state) : undefined;
+    });
     return isDone ? index : refuse();
   }
 
@@ -571,7 +595,7 @@ export class Barrier {
       const { round } = this.#state();
       // Cleared meanwhile by another: then this may be a round it was no party of.
       if (Atomics.load(this.#words, PLACES + i) !== token) continue;
-      this.#break(round, [FILLING, ACTING]);
+      this.#break(round, UNDECIDED);
       Atomics.compareExchange(this.#words, PLACES + i, token, 0);
     }
     this.#beginIfEmpty();
@@ -580,7 +604,36 @@ export class Barrier {
 
 /** Whether the round is neither complete nor called off. */
 function isOpen({ status }: State): boolean {
-  return status === FILLING || status === ACTING;
+  return UNDECIDED.includes(status);
+}
+
+/** The state after a barrier has been broken, `undefined` if it is already. */
+function broken(state: State): State | undefined {
+  if (state.status === BROKEN) return undefined;
+  if (state.status === DRAINING) return brokenAfter(state);
+  return { ...state, status: BROKEN, arrived: 0 };
+}
+
+/** Those of a complete round tell by the next number that they have passed. */
+function brokenAfter({ round }: State): State {
+  return { round: round + 1, status: BROKEN, arrived: 0 };
+}
+
+/** Waits for an action. What becomes of one that was aborted nobody hears. */
+async function unlessAborted(
+  action: Promise<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!signal) return void await action;
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    if (signal.aborted) onAbort();
+    await Promise.race([action, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function pack({ round, status, arrived }: State): number {
@@ -596,8 +649,15 @@ function unpack(word: number): State {
   };
 }
 
+const BROKEN_TEXT = "Cannot pass the barrier as it is broken";
+
 function refuse(): never {
-  throw new BrokenBarrierError("Cannot pass the barrier as it is broken");
+  throw new BrokenBarrierError(BROKEN_TEXT);
+}
+
+function orThrow<T>(outcome: T | typeof TIMED_OUT): T {
+  if (outcome === TIMED_OUT) throw TIMED_OUT;
+  return outcome as T;
 }
 
 function orRefuse<T>(outcome: T | typeof TIMED_OUT): T {

@@ -407,6 +407,72 @@ eachKind(
   },
 );
 
+eachKind(
+  "Barrier.wait() with what is no signal or no time leaves the barrier alone",
+  async (world) => {
+    const barrier = make(world, 2);
+    const waiting = barrier.wait();
+    for (const bad of [{ signal: "x" }, { timeout: "1" }, { timeout: null }]) {
+      const options = bad as unknown as WaitOptions;
+      await assertRejects(() => barrier.wait(options), TypeError);
+      assertThrows(() => barrier.waitSync(options), TypeError);
+    }
+    assertEquals(await barrier.wait(), 1);
+    assertEquals(await waiting, 0);
+  },
+);
+
+for (const end of ["aborted", "late"]) {
+  eachKind(
+    `Barrier.wait() that is ${end} before it arrives breaks the next round, not the one of the action`,
+    async (world) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const barrier = make(world, 2, { action: () => promise });
+      const round = waitAll(spread(world, barrier, 2));
+      await turns();
+      const options = end === "aborted"
+        ? { signal: AbortSignal.abort(new Error("stop")) }
+        : { timeout: 1 };
+      const third = end === "aborted" ? "Error" : BROKEN;
+      assertEquals(await fates([barrier.wait(options)]), [third]);
+      assertEquals(await fates([barrier.wait(options)]), [third]);
+      resolve();
+      assertEquals((await Promise.all(round)).sort(), [0, 1]);
+      assert(barrier.broken);
+      assertEquals(await fates([barrier.wait()]), [BROKEN]);
+      barrier.reset();
+      assertEquals(barrier.broken, false);
+    },
+  );
+}
+
+eachKind(
+  "Barrier.wait() that runs the action is ended by its signal too",
+  async (world) => {
+    const { promise, reject } = Promise.withResolvers<void>();
+    const barrier = make(world, 2, { action: () => promise });
+    const controller = new AbortController();
+    const other = barrier.wait();
+    const acting = barrier.wait({ signal: controller.signal });
+    assertEquals(await look(other, acting), ["waits", "waits"]);
+    controller.abort(new TypeError("stop"));
+    assertEquals(await fates([other, acting]), [BROKEN, "TypeError"]);
+    reject(new Error("nobody hears of this"));
+    await turns();
+    assert(barrier.broken);
+  },
+);
+
+eachKind(
+  "Barrier.waitSync() with an action that rejects later ends nothing",
+  async (world) => {
+    const action = () => Promise.reject(new Error("nobody hears of this"));
+    const barrier = make(world, 1, { action });
+    assertThrows(() => barrier.waitSync(), TypeError, "asynchronous");
+    await turns();
+  },
+);
+
 // ---- deaths ----------------------------------------------------------------------
 
 eachKind(
