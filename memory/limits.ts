@@ -63,6 +63,28 @@ export function checkedTimeout(
   return timeout;
 }
 
+/**
+ * Checks that options are some. In Python, a time or whether to block stands in
+ * their place: read as options, such a value has no limits, and one would wait for
+ * ever.
+ *
+ * @param options What was given.
+ * @throws {TypeError} If it is no object.
+ */
+export function checkOptions(options: object): void {
+  if (typeof options === "object" && options !== null) return;
+  const example = typeof options === "boolean"
+    ? `{ block: ${options} }`
+    : typeof options === "number"
+    ? `{ timeout: ${options} }, in milliseconds`
+    : "{ timeout: 1000 }";
+  throw new TypeError(
+    `Cannot wait as the options must be an object, such as ${example}: they are ${
+      Deno.inspect(options)
+    }`,
+  );
+}
+
 /** What limits a wait, read once and checked. */
 export interface WaitLimits {
   /** Milliseconds, `Infinity` for ever. */
@@ -76,6 +98,7 @@ export interface WaitLimits {
  * anything: so this comes before whatever they could disturb.
  *
  * @param options What was given.
+ * @throws {TypeError} If something is not what it has to be.
  * @throws The signal's reason, if it is aborted.
  */
 export function checkedLimits(
@@ -84,6 +107,7 @@ export function checkedLimits(
     signal?: AbortSignal | undefined;
   },
 ): WaitLimits {
+  checkOptions(options);
   const timeout = checkedTimeout(options.timeout);
   const { signal } = options;
   checkSignal(signal);

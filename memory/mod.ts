@@ -30,6 +30,7 @@ export {
   checkedLimits,
   checkedTimeout,
   checkIsSignal,
+  checkOptions,
   checkSignal,
   LONGEST_TIMER_MS,
 } from "./limits.ts";

@@ -62,7 +62,7 @@
  * @module
  */
 import * as at from "./layout.ts";
-import { checkedTimeout, checkSignal, LONGEST_TIMER_MS } from "./limits.ts";
+import { checkedLimits, checkSignal, LONGEST_TIMER_MS } from "./limits.ts";
 import type { Memory } from "./memory.ts";
 import { slotOf, slotWord } from "./participants.ts";
 import type { Participants } from "./participants.ts";
@@ -240,9 +240,7 @@ export class Waiting {
     options: WaitOptions = {},
     manner: Manner = {},
   ): Promise<T | typeof TIMED_OUT> {
-    const { signal } = options;
-    const timeout = checkedTimeout(options.timeout);
-    checkSignal(signal);
+    const { timeout, signal } = checkedLimits(options);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;
@@ -318,8 +316,7 @@ export class Waiting {
     attempt: Attempt<T>,
     options: WaitOptions = {},
   ): T | typeof TIMED_OUT {
-    const timeout = checkedTimeout(options.timeout);
-    checkSignal(options.signal);
+    const { timeout } = checkedLimits(options);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;

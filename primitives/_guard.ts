@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { checkOptions } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 
 /** How to acquire something. */
@@ -59,6 +60,7 @@ export class Hold implements Guard {
  * @throws {TypeError} If an option is not what it has to be.
  */
 export function waitOf(options: AcquireOptions): WaitOptions {
+  checkOptions(options);
   const { block } = options;
   if (block === undefined || block === true) return options;
   if (block === false) return { ...options, timeout: 0 };

@@ -24,12 +24,7 @@
  *
  * @module
  */
-import {
-  checkedTimeout,
-  checkSignal,
-  NOT_YET,
-  TIMED_OUT,
-} from "../memory/mod.ts";
+import { checkedLimits, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Attempt, Waiting, WaitOptions } from "../memory/mod.ts";
 
 /** One call that waits for its turn. */
@@ -83,8 +78,7 @@ export class Turns {
     isEager = false,
     early?: Attempt<T>,
   ): Promise<T | typeof TIMED_OUT> {
-    const timeout = checkedTimeout(options.timeout);
-    checkSignal(options.signal);
+    const { timeout } = checkedLimits(options);
     const first = this.now(attempt);
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;

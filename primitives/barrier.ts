@@ -57,6 +57,7 @@ import { BrokenBarrierError } from "../errors.ts";
 import {
   checkedTimeout,
   checkIsSignal,
+  checkOptions,
   keyOf,
   NOT_YET,
   TIMED_OUT,
@@ -430,6 +431,7 @@ export class Barrier {
   }
 
   #checked(options: WaitOptions): WaitOptions & { deadline: number } {
+    checkOptions(options);
     const { timeout = this.#timeout, signal } = options;
     const timeoutMs = checkedTimeout(timeout);
     // An aborted one breaks the barrier, one that is none does not.

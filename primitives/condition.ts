@@ -30,7 +30,12 @@
  */
 import { registerTag } from "../codec/mod.ts";
 import { ProcessError } from "../errors.ts";
-import { checkedTimeout, checkSignal, NOT_YET } from "../memory/mod.ts";
+import {
+  checkedTimeout,
+  checkOptions,
+  checkSignal,
+  NOT_YET,
+} from "../memory/mod.ts";
 import type { Arena, WaitOptions } from "../memory/mod.ts";
 import {
   bindTo,
@@ -269,7 +274,7 @@ export class Condition {
    */
   waitSync(options: WaitOptions = {}): boolean {
     const { waiting } = this.#block.arena;
-    checkedTimeout(options.timeout);
+    deadlineOf(options);
     const sleeper = this.#join(options);
     try {
       const levels = this.#custody.yieldAll();
@@ -424,8 +429,9 @@ export class Condition {
   }
 }
 
-function deadlineOf({ timeout }: WaitOptions): number {
-  return performance.now() + checkedTimeout(timeout);
+function deadlineOf(options: WaitOptions): number {
+  checkOptions(options);
+  return performance.now() + checkedTimeout(options.timeout);
 }
 
 function attemptOf(sleeper: Sleeper): () => true | typeof NOT_YET {

@@ -15,6 +15,7 @@
  */
 import {
   checkedTimeout,
+  checkOptions,
   checkSignal,
   LONGEST_TIMER_MS,
   NOT_YET,
@@ -56,6 +57,7 @@ export async function wait<T extends object>(
   objects: Iterable<T>,
   options: WaitOptions = {},
 ): Promise<T[]> {
+  checkOptions(options);
   const timeout = checkedTimeout(options.timeout);
   const waited = Array.from(checkedList(objects), (object, i) => ({
     object,

@@ -256,6 +256,50 @@ for (const [name, [whenLate, make]] of Object.entries(ways)) {
   });
 }
 
+/** Ways of waiting that Python gives a time, or whether to block, as arguments. */
+const bareInPython = [
+  "Lock.acquire",
+  "RLock.acquire",
+  "Semaphore.acquire",
+  "Condition.wait",
+  "Condition.waitFor",
+  "Event.wait",
+  "Barrier.wait",
+  "Queue.get",
+  "Queue.put",
+  "JoinableQueue.join",
+  "SimpleQueue.get",
+  "Connection.recv",
+  "Connection.send",
+  "wait",
+];
+
+contract("What waits says how to write what Python takes bare", async (ctx) => {
+  const ends: (() => unknown)[] = [];
+  const world = {
+    ctx,
+    atEnd: (act: () => unknown) => void ends.push(act),
+    heldByAnother: () => Promise.resolve(), // it is not even tried
+  } as unknown as World;
+  const bare = [
+    [5, "{ timeout: 5 }, in milliseconds: they are 5"],
+    [false, "{ block: false }: they are false"],
+    ["5", "{ timeout: 1000 }: they are"],
+  ] as const;
+  for (const name of bareInPython) {
+    const wait = await ways[name]![1](world);
+    for (const [value, example] of bare) {
+      await assertRejects(
+        async () => await wait(value as unknown as WaitOptions),
+        TypeError,
+        `Cannot wait as the options must be an object, such as ${example}`,
+        name,
+      );
+    }
+  }
+  for (const end of ends) await end();
+});
+
 /** A signal that is aborted while somebody waits. */
 function abortedSoon(reason: Error): AbortSignal {
   const control = new AbortController();
