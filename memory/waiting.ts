@@ -124,6 +124,12 @@ const LOOK_MS = 1000;
 const NO_ENTRY = -1;
 
 /**
+ * How long a wait that is over waits at most for the end of the sleep it has ended:
+ * many times what that takes.
+ */
+const SETTLE_MS = 200;
+
+/**
  * How often to turn the event loop, at most, in the hope of being rung, before
  * sleeping. A turn takes 2 µs and the look that follows 5 to 10, a sleep and a
  * wake 20 to 120 µs; so this many turns cost a few times what they can save.
@@ -296,7 +302,11 @@ export class Waiting {
     } finally {
       // The last to leave sees that the pending sleep has ended, so that nothing
       // is left of a wait that is over (Deno's test sanitizers look for that).
-      if (this.#active === 0) await this.#asleep;
+      // Not without limit: the call may not have begun yet, as all of Deno's threads
+      // for such calls are taken. It ends as soon as it does.
+      if (this.#active === 0 && this.#asleep) {
+        await atMost(this.#asleep, SETTLE_MS);
+      }
       // Only now: the end of a thread's sleep does not keep the program alive.
       if (this.#active === 0) this.#keepAlive(false);
     }
@@ -785,6 +795,14 @@ export class Waiting {
 /** One turn of the event loop: 2 µs. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Waits for something, but not longer than that. */
+async function atMost(what: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  await Promise.race([what, limit]);
+  clearTimeout(timer);
 }
 
 /** Index of the word that counts the waiters whose keys share a hash. */

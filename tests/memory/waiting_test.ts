@@ -626,6 +626,34 @@ eachKind(
   },
 );
 
+eachKind(
+  "Waiting.wait() is over in time though all threads for blocking calls are taken",
+  async (world) => {
+    const other = world.another();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { sleep } = other.memory;
+    // Stands for a call that has not begun.
+    other.memory.sleep = async (...args) => {
+      await promise;
+      await sleep.apply(other.memory, args);
+    };
+    const outcome = await other.waiting.wait([1], never, { timeout: 20 });
+    assertEquals(outcome, TIMED_OUT);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const aborted = other.waiting.wait([1], never, { signal });
+    controller.abort(new Error("not needed"));
+    await assertRejects(() => aborted, Error, "not needed");
+    // It begins, sees that the bell has rung, and is over.
+    resolve();
+    await until(
+      () => other.participants.load(other.me, at.S_SLEEPING) === 0,
+      "the call has ended",
+    );
+    assertEquals(other.waiting.pending, 0);
+  },
+);
+
 /** Each round of the second kind goes through two event loops. */
 const ROUNDS = { sync: 20_000, async: 10_000, eager: 10_000 };
 
