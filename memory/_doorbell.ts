@@ -33,6 +33,11 @@
  * pauses that become longer. A datagram would be of no use there, as the pending
  * call of the event loop might be the one that gets it.
  *
+ * **A thread's socket** outlives the thread, as it is the process's. Its number stands
+ * in the slot, and whoever buries it, in the same process, closes it. If it was
+ * ended by force, that is some time later: such a thread may go on for a moment,
+ * and by then the number would be another file's.
+ *
  * Where there are no sockets (a sandbox), the event loop looks at the bell
  * likewise.
  *
@@ -40,7 +45,14 @@
  *
  * @module
  */
-import { S_BELL, S_PORT } from "./layout.ts";
+import {
+  S_BELL,
+  S_PID,
+  S_PORT,
+  S_SOCKET,
+  S_STATE,
+  SLOT_LEFT,
+} from "./layout.ts";
 import { nap } from "./memory.ts";
 import { platform, posix } from "./_posix.ts";
 import { winsock } from "./_windows.ts";
@@ -69,8 +81,19 @@ const RING = new Uint8Array(1);
 /** Where rings are received; nobody reads it. */
 const HEARD = new Uint8Array(16);
 
+/**
+ * The socket of a thread that was ended by force is closed after so long, in
+ * milliseconds, when the next thread is buried.
+ */
+const CLOSE_AFTER_MS = 2000;
+
+/** Sockets of threads that may go on for a moment, the oldest first. */
+const condemned: { readonly handle: number; readonly fromMs: number }[] = [];
+
 /** A socket for rings. */
 interface Socket {
+  /** Its number in this process. */
+  readonly handle: number;
   /** Where others send them. */
   readonly port: number;
   /** Sends one. */
@@ -82,6 +105,30 @@ interface Socket {
 /** The doorbell of one participant, and its hand for those of others. */
 export class Doorbell {
   #socket: Socket | undefined;
+  /** Notes the socket in this participant's slot. */
+  #note: ((socket: Socket) => void) | undefined;
+
+  /** Says where this participant's slot starts. */
+  own(words: Int32Array, slot: number): void {
+    this.#note = ({ handle }) =>
+      Atomics.store(words, slot + S_SOCKET, handle + 1);
+  }
+
+  /** Closes the socket of a thread of this process that has ended. */
+  bury(words: Int32Array, slot: number): void {
+    const nowMs = performance.now();
+    if (words[slot + S_PID] === Deno.pid) {
+      const handle = Atomics.exchange(words, slot + S_SOCKET, 0) - 1;
+      const hasLeft = Atomics.load(words, slot + S_STATE) === SLOT_LEFT;
+      const fromMs = hasLeft ? nowMs : nowMs + CLOSE_AFTER_MS;
+      if (handle >= 0) condemned.push({ handle, fromMs });
+    }
+    for (const [i, { handle, fromMs }] of [...condemned.entries()].reverse()) {
+      if (fromMs > nowMs) continue;
+      condemned.splice(i, 1);
+      closeSocket(handle);
+    }
+  }
 
   /** Sleeps until the bell differs from what was expected. */
   async sleep(
@@ -128,7 +175,10 @@ export class Doorbell {
   }
 
   #open(): Socket | undefined {
-    return this.#socket ??= openSocket();
+    if (this.#socket) return this.#socket;
+    this.#socket = openSocket();
+    if (this.#socket) this.#note?.(this.#socket);
+    return this.#socket;
   }
 }
 
@@ -150,6 +200,11 @@ function delay(ms: number): Promise<void> {
 
 function openSocket(): Socket | undefined {
   return Deno.build.os === "windows" ? openWindows() : openPosix();
+}
+
+function closeSocket(handle: number): void {
+  if (Deno.build.os === "windows") winsock().closesocket(BigInt(handle));
+  else posix().close(handle);
 }
 
 function openPosix(): Socket | undefined {
@@ -175,6 +230,7 @@ function openPosix(): Socket | undefined {
     return undefined;
   }
   return {
+    handle: fd,
     port: portIn(address),
     ring: (port) => {
       sendto(fd, RING, 1n, platform.DONT_WAIT, addressOf(port), ADDRESS_BYTES);
@@ -206,6 +262,7 @@ function openWindows(): Socket | undefined {
       ) === 0;
   if (!isOpen) return undefined;
   return {
+    handle: Number(handle), // Windows uses 32 bits of it
     port: portIn(address),
     // A datagram of one byte always finds room or is dropped: this never waits.
     ring: (port) => {

@@ -63,6 +63,7 @@ const WINSOCK = {
     result: "i32",
     nonblocking: true,
   },
+  closesocket: { parameters: ["usize"], result: "i32" },
 } as const;
 
 let kernelCalls:

@@ -112,6 +112,10 @@ export const S_REFERENCES = 16;
  * owner · its reaper.
  */
 export const S_PLACES = 17;
+/**
+ * Its socket plus one, 0 if it has none: see `_doorbell.ts` · owner · who buries it.
+ */
+export const S_SOCKET = 18;
 /** First word of the wait entries. */
 export const S_ENTRIES = 20;
 

@@ -76,6 +76,10 @@ export interface Memory {
   look(words: Int32Array, index: number, expected: number): boolean;
   /** Wakes whoever sleeps on the word, in either way. */
   wake(words: Int32Array, index: number): void;
+  /** Says where this participant's slot starts, a word of the header. */
+  own(words: Int32Array, slot: number): void;
+  /** Gives back what a participant that has ended used to sleep and to wake. */
+  bury(words: Int32Array, slot: number): void;
   /** Keeps the program alive while `on`; called only on changes. */
   keepAlive(on: boolean): void;
   /** Whether a process has ended, told without waiting for any event. */

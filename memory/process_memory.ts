@@ -223,6 +223,14 @@ export class ProcessMemory implements Memory {
     );
   }
 
+  own(words: Int32Array, slot: number): void {
+    this.#doorbell?.own(words, slot);
+  }
+
+  bury(words: Int32Array, slot: number): void {
+    this.#doorbell?.bury(words, slot);
+  }
+
   keepAlive(): void {
     // The pending call in sleep() does it.
   }

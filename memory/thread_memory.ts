@@ -116,6 +116,14 @@ export class ThreadMemory implements Memory {
     Atomics.notify(words, index);
   }
 
+  own(): void {
+    // It sleeps on its own without any help.
+  }
+
+  bury(): void {
+    // So nothing of that is left.
+  }
+
   keepAlive(on: boolean): void {
     // A pending waitAsync does not keep the event loop alive (denoland/deno
     // #15358), so a timer has to, and only while somebody waits.

@@ -212,6 +212,7 @@ export class Waiting {
     this.#participants = participants;
     this.#me = me;
     this.#slot = slotWord(slotOf(me));
+    memory.own(words, this.#slot);
   }
 
   /** How many waits are in progress here. */
@@ -462,6 +463,13 @@ export class Waiting {
       Atomics.sub(words, bucketOf(words[entry + at.E_KEY]!), 1);
     }
     Atomics.store(words, base + at.S_ENTRIES_USED, 0);
+    // The sleep of a thread goes on without it: in one of the threads for blocking
+    // calls of its process, which has no more than 32.
+    Atomics.add(words, base + at.S_BELL, 1);
+    if (Atomics.load(words, base + at.S_SLEEPING) === 1) {
+      this.#memory.wake(words, base + at.S_BELL);
+    }
+    this.#memory.bury(words, base);
     if (Atomics.exchange(words, base + at.S_OVERFLOWING, 0) === 1) {
       Atomics.sub(words, at.H_OVERFLOWING, 1);
     }

@@ -5,12 +5,17 @@
  * @module
  */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { getContext } from "../../contexts/mod.ts";
 import type { Context } from "../../contexts/mod.ts";
 import "../../mod.ts";
 import type { SyncManager, WaitOptions } from "../../mod.ts";
+import { start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
+import { until } from "../_support/gate.ts";
+import { isPortable } from "../_support/portable.ts";
 import * as work from "../fixtures/pool_targets.ts";
 import { SharedGate } from "../_support/meeting.ts";
+import { waitTwice } from "../fixtures/sharers.ts";
 import { stay } from "../fixtures/targets.ts";
 
 /** Waited out in full, so short. */
@@ -299,6 +304,53 @@ contract("What waits says how to write what Python takes bare", async (ctx) => {
   }
   for (const end of ends) await end();
 });
+
+/**
+ * What threads of this process have for sleeping among processes, as the system
+ * sees it: calls of `FUTEX_WAIT`, or sockets where there are none.
+ */
+function sleepers(): number {
+  const read = (path: string, text: (path: string) => string) => {
+    try {
+      return text(path);
+    } catch {
+      return ""; // it has just gone
+    }
+  };
+  if (isPortable) {
+    return [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) =>
+      read(`/proc/self/fd/${name}`, Deno.readLinkSync).startsWith("socket:")
+    ).length;
+  }
+  return [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
+    const path = `/proc/self/task/${name}/syscall`;
+    return /^202 \S+ 0x0 /.test(read(path, Deno.readTextFileSync));
+  }).length;
+}
+
+for (const end of ["ends", "is ended"]) {
+  contract(
+    `A thread that ${end} while it waits among processes leaves no sleep behind`,
+    async (ctx) => {
+      const { Event } = getContext("spawn");
+      const [first, second] = [new Event(), new Event()];
+      const here = SharedGate.in(ctx);
+      await first.wait({ timeout: 1 }); // this thread may keep what it has for that
+      const before = sleepers();
+      const child = start(ctx, waitTwice, first, second, here);
+      await here.reaches(1, "it is about to wait");
+      await until(() => sleepers() > before, "it sleeps");
+      first.set();
+      await here.reaches(2, "it is about to wait again");
+      if (end === "ends") second.set();
+      else child.kill();
+      await child.exited;
+      await until(() => sleepers() <= before, "its sleep is over");
+    },
+    // A socket is closed later then: see `memory/_doorbell.ts`.
+    { methods: end === "is ended" && isPortable ? [] : ["worker"] },
+  );
+}
 
 /** A signal that is aborted while somebody waits. */
 function abortedSoon(reason: Error): AbortSignal {
