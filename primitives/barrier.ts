@@ -233,7 +233,7 @@ export class Barrier {
   get nWaiting(): number {
     this.#lookAfterDead();
     const state = this.#state();
-    return isOpen(state) ? state.arrived : 0;
+    return isOpen(state) && !isBroken(state) ? state.arrived : 0;
   }
 
   /**
@@ -251,7 +251,7 @@ export class Barrier {
    */
   get broken(): boolean {
     this.#lookAfterDead();
-    return this.#state().status === BROKEN;
+    return isBroken(this.#state());
   }
 
   /**
@@ -445,7 +445,7 @@ export class Barrier {
   #arrive(): Stay | typeof NOT_YET {
     this.#lookAfterDead();
     let state = this.#state();
-    if (state.status === BROKEN) refuse();
+    if (isBroken(state)) refuse();
     if (state.status !== FILLING) return NOT_YET;
     const place = this.#takePlace(state.arrived);
     if (place === undefined) return NOT_YET;
@@ -464,7 +464,7 @@ export class Barrier {
     this.#leave(place);
     this.#wake();
     state = this.#state();
-    return state.status === BROKEN ? refuse() : NOT_YET;
+    return isBroken(state) ? refuse() : NOT_YET;
   }
 
   /** What to throw for a wait that ends before it has arrived. */
@@ -607,6 +607,11 @@ export class Barrier {
 /** Whether the round is neither complete nor called off. */
 function isOpen({ status }: State): boolean {
   return UNDECIDED.includes(status);
+}
+
+/** Whether nobody may come any more. */
+function isBroken({ status }: State): boolean {
+  return status === BROKEN || status === ACTING_LAST;
 }
 
 /** The state after a barrier has been broken, `undefined` if it is already. */
