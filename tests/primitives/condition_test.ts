@@ -7,6 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ProcessError } from "../../errors.ts";
+import { S_SLEEPING } from "../../memory/layout.ts";
 import { TIMED_OUT } from "../../memory/mod.ts";
 import type { WaitOptions } from "../../memory/mod.ts";
 import { Condition } from "../../primitives/condition.ts";
@@ -615,6 +616,8 @@ eachKind(
     let hasActed = true;
     for (let n = 1; hasActed; n++) {
       const other = world.another();
+      // So many sleeps of the dead would take all threads for blocking calls.
+      other.memory.sleep = () => new Promise(() => {});
       const doomed = waitOnce(world.give(condition, other), { signal });
       await waitersReach(condition, 1);
       const waiting = waitOnce(there);
@@ -622,6 +625,7 @@ eachKind(
       const guard = await condition.acquire();
       const acted = fate.arm(n, "any", () => condition.notify());
       world.kill(other, doomed); // it looks now, and is interrupted once
+      world.arena.participants.store(other.me, S_SLEEPING, 0);
       await turns();
       hasActed = acted();
       fate.disarm();
