@@ -78,11 +78,7 @@ export function checkOptions(options: object): void {
     : typeof options === "number"
     ? `{ timeout: ${options} }, in milliseconds`
     : "{ timeout: 1000 }";
-  throw new TypeError(
-    `Cannot wait as the options must be an object, such as ${example}: they are ${
-      Deno.inspect(options)
-    }`,
-  );
+  checkOptionsObject(options, "wait", example);
 }
 
 /** What limits a wait, read once and checked. */

@@ -23,7 +23,6 @@ export type { Heap } from "./heap.ts";
 export type { Memory, MemoryHandle, MemoryKind } from "./memory.ts";
 export type { Participants, Standing } from "./participants.ts";
 export { takePlaces } from "./places.ts";
-export { checkOptionsObject } from "./limits.ts";
 export type { Place } from "./references.ts";
 export type { Message, Ring, RingLimits } from "./ring.ts";
 export {
@@ -31,6 +30,7 @@ export {
   checkedTimeout,
   checkIsSignal,
   checkOptions,
+  checkOptionsObject,
   checkSignal,
   LONGEST_TIMER_MS,
 } from "./limits.ts";

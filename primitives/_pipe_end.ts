@@ -294,7 +294,9 @@ export class PipeEnd {
     if (this.#isReady()) return true;
     const { waiting } = this.#arena;
     const keys = [this.#in.itemsKey];
-    const isReady = await waiting.wait(keys, this.#polling, options);
+    const isReady = await waiting.wait(keys, this.#polling, options, {
+      looksAgain: true,
+    });
     waiting.wake(keys[0]!, 1);
     return isReady !== TIMED_OUT;
   }

@@ -58,12 +58,12 @@ import {
   checkedTimeout,
   checkIsSignal,
   checkOptions,
+  checkOptionsObject,
   keyOf,
   NOT_YET,
   TIMED_OUT,
 } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
-import { checkOptionsObject } from "../memory/mod.ts";
 import { Block, FIRST_WORD, receive, travelsAs } from "./block.ts";
 import { showAsText } from "./inspect.ts";
 import { checkCount } from "./_numbers.ts";

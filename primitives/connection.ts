@@ -17,7 +17,7 @@ import {
   ProcessError,
   TimeoutError,
 } from "../errors.ts";
-import { checkedLimits, TIMED_OUT } from "../memory/mod.ts";
+import { checkedLimits, checkOptions, TIMED_OUT } from "../memory/mod.ts";
 import { LEFT } from "../memory/ring.ts";
 import { copyOf } from "../memory/fresh.ts";
 import type { WaitOptions } from "../memory/mod.ts";
@@ -555,6 +555,7 @@ function fitted(outcome: Uint8Array<ArrayBuffer> | number): number {
 }
 
 function pollOptions(options: WaitOptions): WaitOptions {
+  checkOptions(options);
   const { timeout = 0, signal } = options;
   return checkedLimits({ timeout, signal });
 }

@@ -305,6 +305,8 @@ contract(
     await assertRejects(() => theirs.poll({ timeout: NaN }), RangeError, "NaN");
     assertThrows(() => theirs.pollSync({ signal: stop }), Error, "stop");
     assertThrows(() => theirs.pollSync({ timeout: NaN }), RangeError, "NaN");
+    // @ts-expect-error: as in Python
+    await assertRejects(() => theirs.poll(0.5), TypeError, "{ timeout: 0.5 }");
     ours.close();
     theirs.close();
   },

@@ -252,7 +252,7 @@ eachKind("Ring.tryPut() refuses a message that can never fit", (world) => {
   assertThrows(
     () => made.ring.tryPut({ byteLength: 1100, parts: [] }),
     RangeError,
-    "Cannot put a message of 1100 bytes as the limit of bytes is 1008",
+    "Cannot put a message of 1100 bytes as it takes 1120 in shared memory and the limit of bytes is 1008",
   );
   assertThrows(
     () => made.ring.tryPut({ byteLength: LONGEST_MESSAGE + 1, parts: [] }),
