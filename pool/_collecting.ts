@@ -10,7 +10,7 @@
  */
 import type { OpenJob } from "./_open_jobs.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { called } from "./_reporter.ts";
+import { called, complainOfSource } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
 
 /** What is to be known of the caller's options. */
@@ -74,9 +74,9 @@ export class Collecting implements OpenJob {
   fail(error: unknown): void {
     if (this.#isOver) return;
     this.#stop();
-    called(this.#options.errorCallback, error);
+    called("errorCallback", this.#options.errorCallback, error);
     this.#all.reject(error);
-    this.#closeSource().catch(reportError);
+    this.#closeSource().catch(complainOfSource);
   }
 
   readonly #onAbort = (): void => this.fail(this.#options.signal!.reason);

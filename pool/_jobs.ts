@@ -74,7 +74,7 @@ abstract class ResultJob<T> implements Job {
     if (this.#isDecided) return;
     this.#isDecided = true;
     this.letGo();
-    called(this.options.callback, value);
+    called("callback", this.options.callback, value);
     fulfil(this.result, value);
   }
 
@@ -82,7 +82,7 @@ abstract class ResultJob<T> implements Job {
     if (this.#isDecided) return;
     this.#isDecided = true;
     this.letGo();
-    called(this.options.errorCallback, error);
+    called("errorCallback", this.options.errorCallback, error);
     refuse(this.result, error);
   }
 

@@ -5,21 +5,66 @@
  *
  * @module
  */
+import { getLogState, log } from "../_log.ts";
+import { asText } from "./_failures.ts";
 import type { Progress } from "./options.ts";
 
 /** Least milliseconds between two reports of progress, but for the last one. */
 const PROGRESS_EVERY_MS = 100;
 
-/** Calls a user's callback; what it throws is not the result's fault. */
+/** What of the user's is called back. */
+type Callback = "callback" | "errorCallback" | "onProgress";
+
+/**
+ * Calls a user's callback. What it throws, or its promise rejects with, is not the
+ * result's fault, and must not end the program: whoever waits for the result waits
+ * for other work, too.
+ *
+ * @param name What to call it in what is told of its error.
+ * @param callback The callback, if there is one.
+ * @param value What it is told.
+ */
 export function called<V>(
+  name: Callback,
   callback: ((value: V) => unknown) | undefined,
   value: V,
 ): void {
   if (!callback) return;
+  const complain = (error: unknown) => complainOf(`the '${name}'`, error);
   try {
-    callback(value);
+    const returned = callback(value);
+    if (returned instanceof Promise) returned.catch(complain);
   } catch (error) {
-    reportError(error);
+    complain(error);
+  }
+}
+
+/**
+ * Tells of an error of a source while it is closed, for whoever does not wait for
+ * that.
+ */
+export function complainOfSource(error: unknown): void {
+  complainOf("the end of the source", error);
+}
+
+/**
+ * Tells of an error in code of the user's that nobody waits for. Not by
+ * `reportError()`: that ends the program if nobody listens, and a child even if
+ * somebody does.
+ */
+function complainOf(what: string, error: unknown): void {
+  const text = `Error in ${what} of a pool's work: ${inspected(error)}`;
+  log.error(text);
+  // The logger is silent until somebody asks for it.
+  if (!getLogState().toStderr) console.error(text);
+}
+
+/** An error with its stack and its causes. */
+function inspected(error: unknown): string {
+  try {
+    return Deno.inspect(error);
+  } catch {
+    return asText(error); // it refuses to be shown
   }
 }
 
@@ -70,7 +115,7 @@ export class Reporter {
     const ended = this.#done + this.#failed;
     const rate = ended / Math.max(nowMs - this.#startMs, 1e-3) * 1000;
     const left = this.#total === null ? null : this.#total - ended;
-    called(this.#report, {
+    called("onProgress", this.#report, {
       done: this.#done,
       failed: this.#failed,
       total: this.#total,

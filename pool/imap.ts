@@ -20,7 +20,7 @@ import { drop, encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import type { OpenJob } from "./_open_jobs.ts";
 import { EACH, EACH_FAIL_FAST } from "./_protocol.ts";
-import { Reporter } from "./_reporter.ts";
+import { complainOfSource, Reporter } from "./_reporter.ts";
 import type { Scheduler } from "./_scheduler.ts";
 import type { Job, Task, Work } from "./_task.ts";
 import type { AnyIterable, ResolvedOptions } from "./options.ts";
@@ -428,7 +428,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     this.#endError = takers.length > 0 ? undefined : { error: reason };
     this.#close();
     for (const taker of takers) taker.reject(reason);
-    this.#closeSource().catch(reportError);
+    this.#closeSource().catch(complainOfSource);
   }
 
   #close(): void {
@@ -455,7 +455,7 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(() => {
-        closing.catch(reportError);
+        closing.catch(complainOfSource);
         resolve();
       }, CLOSING_MS);
     });

@@ -59,9 +59,13 @@ export interface TaskOptions {
 
 /** Options of `apply` and `applyAsync`. */
 export interface ApplyOptions<T> extends TaskOptions {
-  /** Called with the value before the result is settled. */
+  /**
+   * Called with the value before the result is settled. What it throws, or its
+   * promise rejects with, is written to standard error and to the logger, and all
+   * goes on.
+   */
   callback?: ((value: T) => unknown) | undefined;
-  /** Called with the error before the result is settled. */
+  /** Called with the error before the result is settled; may fail as `callback`. */
   errorCallback?: ((error: unknown) => unknown) | undefined;
 }
 
@@ -80,7 +84,11 @@ export interface MapOptions<T> extends ApplyOptions<T> {
    * @default {false}
    */
   failFast?: boolean | undefined;
-  /** Told how far the work has come, at most every 100 ms and at the end. */
+  /**
+   * Told how far the work has come, at most every 100 ms and at the end. What it
+   * throws, or its promise rejects with, is written to standard error and to the
+   * logger, and all goes on.
+   */
   onProgress?: ((progress: Progress) => unknown) | undefined;
 }
 
@@ -107,7 +115,11 @@ export interface ImapOptions extends TaskOptions {
    * @default {false}
    */
   failFast?: boolean | undefined;
-  /** Told how far the work has come, at most every 100 ms and at the end. */
+  /**
+   * Told how far the work has come, at most every 100 ms and at the end. What it
+   * throws, or its promise rejects with, is written to standard error and to the
+   * logger, and all goes on.
+   */
   onProgress?: ((progress: Progress) => unknown) | undefined;
 }
 

@@ -17,6 +17,7 @@ import "../../mod.ts";
 import type { Pool } from "../../pool/mod.ts";
 import { clearGraves } from "../../contexts/graves.ts";
 import { arenaFor } from "../../memory/mod.ts";
+import { complaints } from "../_support/complaints.ts";
 import { contract, once } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -253,30 +254,31 @@ contract(
 
 contract("LESSON-13 a callback that throws harms nobody", async (ctx) => {
   await using pool = new ctx.Pool(1);
-  const reported: string[] = [];
-  const listen = (event: ErrorEvent) => {
-    event.preventDefault();
-    reported.push(event.error.message);
+  const fail = (reason: unknown) => () => {
+    throw reason;
   };
-  globalThis.addEventListener("error", listen);
-  try {
-    const result = pool.applyAsync(work.square, [3], {
-      callback: () => {
-        throw new Error("from a callback");
-      },
-    });
-    assertEquals(await result, 9);
-    await assertRejects(() =>
-      pool.applyAsync(work.toInt, ["x"], {
-        errorCallback: () => {
-          throw new Error("from another");
-        },
-      }).get(), RangeError);
-    assertEquals(await pool.apply(work.square, [4]), 16);
-  } finally {
-    globalThis.removeEventListener("error", listen);
-  }
-  assertEquals(reported, ["from a callback", "from another"]);
+  using heard = complaints();
+
+  const result = pool.applyAsync(work.square, [3], {
+    callback: fail(new Error("from a callback")),
+  });
+  assertEquals(await result, 9);
+  await assertRejects(
+    () =>
+      pool.apply(work.toInt, ["x"], {
+        errorCallback: fail(Object.create(null)),
+      }),
+    RangeError,
+  );
+  const onProgress = () => Promise.reject(new Error("from progress"));
+  assertEquals(await pool.map(work.square, [2], { onProgress }), [4]);
+  assertEquals(await pool.apply(work.square, [4]), 16);
+
+  const [first, second, third] = heard.said;
+  assertEquals(heard.said.length, 3);
+  assertMatch(first!, /^Error in the 'callback' of .*from a callback\n/);
+  assertMatch(second!, /^Error in the 'errorCallback' of /);
+  assertMatch(third!, /^Error in the 'onProgress' of .*from progress\n/);
 });
 
 contract(

@@ -70,6 +70,31 @@ for (const method of METHODS) {
   );
 
   once(
+    `LESSON-13 a callback that throws does not end the program (${method})`,
+    async () => {
+      const end = await runProgram(program(
+        method,
+        "export function f(x) { return x * x; }",
+        `  const pool = new ctx.Pool(1);
+  const callback = () => { throw new Error("it throws"); };
+  console.log(await pool.apply(f, [3], { callback }));
+  console.log(await pool.apply(f, [4]));
+  await pool.terminate();
+  console.log("the end");`,
+      ));
+      assertEquals(
+        [end.code, end.stdout],
+        [0, "9\n16\nthe end\n"],
+        describeEnd(end),
+      );
+      assertMatch(
+        end.stderr,
+        /^Error in the 'callback' of a pool's work: Error: it throws\n/,
+      );
+    },
+  );
+
+  once(
     `SEED-01 children load the main module, not as main (${method})`,
     async () => {
       const end = await runProgram(program(

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   EncodingError,
   PoolTerminatedError,
@@ -12,6 +18,7 @@ import {
 } from "../../errors.ts";
 import "../../mod.ts";
 import type { Pool } from "../../pool/mod.ts";
+import { complaints } from "../_support/complaints.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -185,5 +192,32 @@ contract(
     );
     pool.close();
     await pool.join();
+  },
+);
+
+contract(
+  "a source that fails when it is closed early ends nothing but itself",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const items = [1, 2].map((first) =>
+      Object.assign(new Stalling(first), {
+        return: () => Promise.reject(new Error(`source ${first} fails`)),
+      })
+    );
+    using heard = complaints();
+
+    const mapped = pool.map(work.square, items[0]!, { signal });
+    const iterated = pool.imap(work.square, items[1]!, { signal });
+    controller.abort(new EvalError("enough"));
+    await assertRejects(() => mapped, EvalError);
+    await assertRejects(() => iterated.next(), EvalError);
+    await until(() => heard.said.length === 2, "both are told of");
+    for (const [i, said] of heard.said.entries()) {
+      assertMatch(said, /^Error in the end of the source of /);
+      assertStringIncludes(said, `source ${i + 1} fails`);
+    }
+    assertEquals(await pool.apply(work.square, [4]), 16);
   },
 );
