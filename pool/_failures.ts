@@ -20,10 +20,12 @@ import {
   shown,
   withoutUnsendable,
 } from "../primitives/failures.ts";
+import { takeBack } from "../primitives/block.ts";
+import type { Target } from "../primitives/block.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import { fromMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
-import type { Thrown } from "./_protocol.ts";
+import type { ChunkResults, Thrown } from "./_protocol.ts";
 
 /** What stands for an error that cannot be encoded. */
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -75,6 +77,47 @@ export function unpacked(
 }
 
 /**
+ * Takes what was thrown apart when nobody wants to know of it: a handle in a
+ * message stands for one reference, which only goes with what is made of it.
+ *
+ * @param thrown What was packed.
+ */
+export function dropThrown([, , , encoded]: Thrown): void {
+  try {
+    fromMessage(encoded).loading?.catch(() => {});
+  } catch {
+    // Nobody wants to know.
+  }
+}
+
+/**
+ * The same for what the calls of a chunk have thrown.
+ *
+ * @param results What they came to.
+ */
+export function dropErrors([, errors]: ChunkResults): void {
+  for (const [, thrown] of errors) dropThrown(thrown);
+}
+
+/**
+ * Sees whether a value can be sent, and does not send it.
+ *
+ * @param value The value.
+ * @param target For whom.
+ * @param root What to call it in an error.
+ * @param mayShare Whether shared buffers can travel.
+ * @throws {EncodingError} If it cannot.
+ */
+export function trySending(
+  value: unknown,
+  target: Target,
+  root: string,
+  mayShare = false,
+): void {
+  takeBack(toMessage(value, target, root, mayShare));
+}
+
+/**
  * The error that stands for a result that cannot be sent.
  *
  * @param value The result.
@@ -96,7 +139,7 @@ function encodedError(thrown: unknown, kind: MemoryKind): Uint8Array {
   }
   if (!(thrown instanceof Error)) return NOTHING;
   try {
-    const send = (value: unknown) => encoded(value, kind);
+    const send = (value: unknown) => trySending(value, { kind }, "error");
     return encoded(withoutUnsendable(thrown, send), kind);
   } catch {
     return NOTHING; // its text has to do

@@ -366,7 +366,7 @@ export function encodeChunk(
   } catch (error) {
     // The path in it counts from the start of the chunk: see which it is.
     for (const [i, item] of chunk.entries()) {
-      scheduler.message(item, `items[${index + i}]`);
+      drop(scheduler.message(item, `items[${index + i}]`));
     }
     throw error;
   }

@@ -40,7 +40,7 @@ import { toMessage } from "../primitives/to_wire.ts";
 import { fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
-import { asText, unpacked } from "./_failures.ts";
+import { asText, dropErrors, dropThrown, unpacked } from "./_failures.ts";
 import { carriedBy, giveBack, noteCarried } from "./_carried.ts";
 import { OpenJobs } from "./_open_jobs.ts";
 import { Parcel, PARCEL_BYTES } from "./_parcel.ts";
@@ -48,6 +48,7 @@ import type { PoolWorker } from "./_pool_worker.ts";
 import { Reserve } from "./_reserve.ts";
 import type { ResolvedPoolOptions } from "./pool_options.ts";
 import {
+  CHUNK,
   FAILURE,
   gathered,
   HEAD_BYTES,
@@ -58,7 +59,7 @@ import {
   sequenceOf,
   SHARED,
 } from "./_protocol.ts";
-import type { Thrown } from "./_protocol.ts";
+import type { ChunkResults, Thrown } from "./_protocol.ts";
 import type { PoolStatistics } from "./statistics.ts";
 import { Task } from "./_task.ts";
 import type { Body, Job, TaskSettings, Work } from "./_task.ts";
@@ -347,10 +348,20 @@ export class Scheduler {
   encode(value: unknown, root: string): Body {
     const message = this.message(value, root);
     const body = message.byteLength > PARCEL_BYTES
-      ? new Parcel(this.#arena, message)
+      ? this.#apart(message)
       : gathered(message);
     noteCarried(body, carriedBy(message));
     return body;
+  }
+
+  /** Puts big arguments apart; if there is no room for them, they are not sent. */
+  #apart(message: Message): Parcel {
+    try {
+      return new Parcel(this.#arena, message);
+    } catch (error) {
+      giveBack(carriedBy(message));
+      throw error;
+    }
   }
 
   /**
@@ -374,7 +385,7 @@ export class Scheduler {
     const lasting = body instanceof Uint8Array || body instanceof Parcel
       ? body
       : body.byteLength > PARCEL_BYTES
-      ? new Parcel(this.#arena, body)
+      ? this.#apart(body)
       : undefined;
     this.#sequence = (this.#sequence + 1) & 0x7fff_ffff || 1;
     const task = new Task(
@@ -904,12 +915,11 @@ export class Scheduler {
     const kind = this.#answerKind = kindOf(message) & ~SHARED;
     const task = worker.tasks.get(sequence);
     this.#answered = task;
-    this.#arrival = undefined;
+    this.#arrival = this.#misfortune = undefined;
     const buffers = kindOf(message) & SHARED
       ? worker.takeBuffers(sequence)
       : undefined;
-    const isWanted = kind === INITIALIZER_FAILED || (task && !task.isAbandoned);
-    if (!isWanted) return true;
+    if (kind === READY) return true; // and no more than that
     try {
       this.#arrival = fromMessage(message, buffers, HEAD_BYTES);
     } catch (error) {
@@ -938,11 +948,13 @@ export class Scheduler {
     const task = this.#answered;
     const arrival = this.#arrival;
     this.#answered = this.#arrival = undefined;
+    const isWanted = task && !task.isAbandoned;
+    if (arrival && !isWanted) dropAnswer(kind, arrival);
     if (!task) return;
     worker.answered++;
     this.#crew.hasServed();
     worker.forget(task);
-    if (task.isAbandoned) this.#finish(task);
+    if (!isWanted) this.#finish(task);
     else if (!arrival) this.#onUnreadable(worker, task);
     else if (kind === FAILURE) {
       const thrown = arrival.value as Thrown;
@@ -969,16 +981,21 @@ export class Scheduler {
   async #settleWhenLoaded(
     task: Task,
     kind: number,
-    { value, loading }: Arrival,
+    arrival: Arrival,
   ): Promise<void> {
     // Until then it is nobody's, and has to be found if the pool ends.
     this.#opening.add(task);
+    let failure: { readonly error: unknown } | undefined;
     try {
-      await loading;
-      this.#settle(task, kind, value);
+      await arrival.loading;
     } catch (error) {
-      this.#settle(task, FAILURE, error);
+      failure = { error };
     }
+    if (failure || task.isSettled || task.isAbandoned) {
+      dropAnswer(kind, arrival);
+    }
+    if (failure) this.#settle(task, FAILURE, failure.error);
+    else this.#settle(task, kind, arrival.value);
     this.#opening.delete(task);
   }
 
@@ -1015,6 +1032,16 @@ function terminated(): PoolTerminatedError {
   return new PoolTerminatedError(
     "Cannot finish the task as the pool was terminated",
   );
+}
+
+/**
+ * Lets go of an answer that nobody wants. That it was decoded takes the handles out
+ * of it, but for those of errors, which are encoded apart.
+ */
+function dropAnswer(kind: number, { value, loading }: Arrival): void {
+  loading?.catch(() => {});
+  if (kind === FAILURE) dropThrown(value as Thrown);
+  else if (kind === CHUNK) dropErrors(value as ChunkResults);
 }
 
 /** Who is to be given a task first: the idle, the ready, those with less. */

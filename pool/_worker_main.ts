@@ -28,13 +28,14 @@ import type { FunctionReference } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET, TIMED_OUT } from "../memory/mod.ts";
 import type { Arena, MemoryKind } from "../memory/mod.ts";
 import { unknownTag } from "../codec/handles.ts";
+import { takeBack } from "../primitives/block.ts";
 import { toMessage } from "../primitives/to_wire.ts";
 import type { Sent } from "../primitives/to_wire.ts";
 import { arrived, fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { callWithAll, callWithItem } from "./_calls.ts";
 import type { Callable } from "./_calls.ts";
-import { packed, unsendable } from "./_failures.ts";
+import { packed, trySending, unsendable } from "./_failures.ts";
 import { openParcel } from "./_parcel.ts";
 import {
   APART,
@@ -381,6 +382,15 @@ class PoolWorkerMain {
     let args: unknown[];
     try {
       fn = await this.#load(this.#fn);
+    } catch (error) {
+      if (this.#isGone) return;
+      // Nobody else takes what is in them: a handle stands for one reference.
+      await arrived(body, buffers).catch(() => {});
+      this.answerThrown(FAILURE, this.#sequence, error);
+      return;
+    }
+    if (this.#isGone) return;
+    try {
       args = await arrived(body, buffers) as unknown[];
     } catch (error) {
       this.answerThrown(FAILURE, this.#sequence, error);
@@ -587,7 +597,7 @@ class PoolWorkerMain {
     }
     for (const [i, value] of results.values.entries()) {
       try {
-        toMessage(value, this.#target, "result", true);
+        trySending(value, this.#target, "result", true);
       } catch (reason) {
         const error = unsendable(value, reason);
         results.failAt(i, packed(error, this.#arena.kind));
@@ -612,7 +622,12 @@ class PoolWorkerMain {
       kind |= SHARED;
       this.#port!.post(this.#sequence, body.buffers);
     }
-    this.#channel.answers.tryPut(framed(kind, this.#sequence, 0, 0, body));
+    try {
+      this.#channel.answers.tryPut(framed(kind, this.#sequence, 0, 0, body));
+    } catch (error) {
+      takeBack(body); // there is no room for so much
+      throw error;
+    }
     if (body.parts.length > 1) unframe();
   }
 }

@@ -365,11 +365,20 @@ export function sending<M extends Outgoing>(
     encode(message);
     return message;
   } catch (error) {
-    message.takeBacks?.forEach((takeBack) => takeBack());
+    takeBack(message);
     throw error;
   } finally {
     outgoing = before;
   }
+}
+
+/**
+ * Takes back the handles in a message that is not sent.
+ *
+ * @param message The message.
+ */
+export function takeBack({ takeBacks }: Outgoing): void {
+  takeBacks?.forEach((takeBack) => takeBack());
 }
 
 /**
