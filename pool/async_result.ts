@@ -8,6 +8,7 @@
 import { PoolTerminatedError, ProcessError, TimeoutError } from "../errors.ts";
 import {
   checkedTimeout,
+  checkOptionsObject,
   checkSignal,
   LONGEST_TIMER_MS,
 } from "../memory/mod.ts";
@@ -117,6 +118,7 @@ export class AsyncResult<T> implements PromiseLike<T> {
    * @param options How long to wait; the work goes on after that.
    * @returns The value, each time.
    * @throws {TimeoutError} If it is not there in time.
+   * @throws {TypeError} If the options are no object, or one of them no limit.
    * @throws What the work threw.
    */
   async get(options: WaitOptions = {}): Promise<T> {
@@ -134,8 +136,10 @@ export class AsyncResult<T> implements PromiseLike<T> {
    *
    * @param options How long to wait.
    * @returns Whether it is there.
+   * @throws {TypeError} If the options are no object, or one of them no limit.
    */
   async wait(options: WaitOptions = {}): Promise<boolean> {
+    checkOptionsObject(options, "wait", "{ timeout: 1000 }");
     const timeout = checkedTimeout(options.timeout);
     const { signal } = options;
     checkSignal(signal);

@@ -12,6 +12,7 @@
 import { PoolTerminatedError, TimeoutError } from "../errors.ts";
 import {
   checkedTimeout,
+  checkOptionsObject,
   checkSignal,
   LONGEST_TIMER_MS,
 } from "../memory/mod.ts";
@@ -203,12 +204,14 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
    *
    * @param options How long to wait for it; a later call still gets it.
    * @throws {TimeoutError} If it is not there in time.
+   * @throws {TypeError} If the options are no object, or one of them no limit.
    * @throws The reason of the signal if it is aborted; nothing is taken then.
    * @throws What the item's call threw.
    */
   next(options: WaitOptions = {}): Promise<IteratorResult<R, undefined>> {
     let timeoutMs: number;
     try {
+      checkOptionsObject(options ?? {}, "wait", "{ timeout: 1000 }");
       timeoutMs = checkedTimeout(options?.timeout);
       checkSignal(options?.signal);
     } catch (error) {

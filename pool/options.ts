@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, checkOptionsObject } from "../memory/mod.ts";
 import type { TaskSettings } from "./_task.ts";
 
 /** What can be iterated over, now or as it comes. */
@@ -135,6 +135,13 @@ export interface ResolvedOptions<T> {
   readonly bufferSize: number | undefined;
 }
 
+/** What Python's options are here. */
+const HERE = {
+  chunksize: "it is 'chunkSize'",
+  error_callback: "it is 'errorCallback'",
+  kwds: "give the function an object among its arguments",
+};
+
 /** What no options mean: the same object for the many calls without any. */
 const DEFAULTS: ResolvedOptions<unknown> = {
   settings: { timeoutMs: Infinity, retries: 0, priority: 0 },
@@ -161,13 +168,8 @@ export function resolved<T>(
   const given = typeof options === "number"
     ? { chunkSize: options }
     : options ?? {};
-  if (typeof given !== "object") {
-    throw new TypeError(
-      `Cannot submit work as 'options' must be an object or a chunk size: it is ${
-        Deno.inspect(options)
-      }`,
-    );
-  }
+  const example = "{ chunkSize: 4 }, or a chunk size";
+  checkOptionsObject(given, "submit work", example, HERE);
   return {
     settings: {
       timeoutMs: checkedLimit(given.timeout),
@@ -176,7 +178,7 @@ export function resolved<T>(
     },
     signal: checkedSignal(given.signal),
     chunkSize: checkedChunkSize(given.chunkSize),
-    failFast: given.failFast ?? false,
+    failFast: checkedFlag("failFast", given.failFast),
     callback: callable("callback", given.callback),
     errorCallback: callable("errorCallback", given.errorCallback),
     onProgress: callable("onProgress", given.onProgress),
@@ -194,7 +196,8 @@ function checkedLimit(timeout: number | undefined): number {
 
 function checkedPriority(priority: number | undefined): number {
   if (priority === undefined) return 0;
-  if (typeof priority === "number" && !Number.isNaN(priority)) return priority;
+  checkNumber("priority", priority);
+  if (!Number.isNaN(priority)) return priority;
   throw new TypeError(
     `Cannot submit work as 'priority' must be a number: it is ${
       Deno.inspect(priority)
@@ -213,7 +216,27 @@ function checkedSignal(
   );
 }
 
+function checkedFlag(name: string, flag: boolean | undefined): boolean {
+  if (flag === undefined) return false;
+  if (typeof flag === "boolean") return flag;
+  throw new TypeError(
+    `Cannot submit work as '${name}' must be true or false: it is ${
+      Deno.inspect(flag)
+    }`,
+  );
+}
+
+function checkNumber(name: string, value: number | undefined): void {
+  if (value === undefined || typeof value === "number") return;
+  throw new TypeError(
+    `Cannot submit work as '${name}' must be a number: it is ${
+      Deno.inspect(value)
+    }`,
+  );
+}
+
 function checkedChunkSize(size: number | undefined): number | undefined {
+  checkNumber("chunkSize", size);
   if (size === undefined || (Number.isInteger(size) && size >= 1)) return size;
   throw new RangeError(`Chunksize must be 1+, not ${Deno.inspect(size)}`);
 }
@@ -223,6 +246,7 @@ function atLeast(
   name: string,
   value: number | undefined,
 ): number | undefined {
+  checkNumber(name, value);
   if (
     value === undefined ||
     ((Number.isInteger(value) || value === Infinity) && value >= least)

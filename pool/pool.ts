@@ -85,6 +85,7 @@ export class Pool<I extends unknown[] = []> {
    * @throws {ProcessError} If this process may not have children.
    */
   constructor(options: number | PoolOptions<I> = {}) {
+    if (arguments.length > 1) refusePlaces("create a pool", POOL_PLACES);
     const given = options as number | PoolOptions<never[]>;
     this.#scheduler = new Scheduler(kindOf(new.target), resolvedPool(given));
     this.#scheduler.belongsTo(this);
@@ -178,6 +179,7 @@ export class Pool<I extends unknown[] = []> {
     args?: readonly unknown[],
     options?: ApplyOptions<Awaited<R>>,
   ): AsyncResult<Awaited<R>> {
+    if (arguments.length > 3) refusePlaces("submit work", WORK_PLACES);
     return this.#apply(callJob, fn, args, options);
   }
 
@@ -217,6 +219,7 @@ export class Pool<I extends unknown[] = []> {
     items: Iterable<T>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): AsyncResult<Awaited<R>[]> {
+    if (arguments.length > 3) refusePlaces("submit work", WORK_PLACES);
     return this.#map(fn, collected(items), false, options);
   }
 
@@ -253,6 +256,7 @@ export class Pool<I extends unknown[] = []> {
     tuples: Iterable<readonly [...A]>,
     options?: number | MapOptions<Awaited<R>[]>,
   ): AsyncResult<Awaited<R>[]> {
+    if (arguments.length > 3) refusePlaces("submit work", WORK_PLACES);
     const spread = fn as unknown as (...args: never[]) => R;
     return this.#map(spread, collected(tuples), true, options);
   }
@@ -468,6 +472,18 @@ function collected<T>(items: Iterable<T>): readonly T[] {
   if (Symbol.iterator in Object(items)) return [...items];
   throw new TypeError(
     `Cannot map over ${Deno.inspect(items)} as it is not iterable`,
+  );
+}
+
+/** What Python takes by position here, and this package by name. */
+const POOL_PLACES =
+  "{ processes, initializer, initArgs, maxTasksPerChild }, or the number alone";
+const WORK_PLACES = "{ chunkSize, callback, errorCallback }";
+
+/** Refuses what would go unheard. */
+function refusePlaces(action: string, names: string): never {
+  throw new TypeError(
+    `Cannot ${action} with so many arguments: give ${names}, in one object`,
   );
 }
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { checkedTimeout } from "../memory/mod.ts";
+import { checkedTimeout, checkOptionsObject } from "../memory/mod.ts";
 
 /**
  * Options of a `Pool`.
@@ -88,6 +88,13 @@ export interface PoolOptions<I extends unknown[] = []> {
 /** Milliseconds for which a worker may be idle, by default. */
 const IDLE_TIMEOUT_MS = 10_000;
 
+/** What Python's options are here. */
+const HERE = {
+  initargs: "it is 'initArgs'",
+  maxtasksperchild: "it is 'maxTasksPerChild'",
+  context: "use the Pool of getContext(method)",
+};
+
 /** Options after checking. */
 export interface ResolvedPoolOptions {
   readonly most: number;
@@ -116,13 +123,8 @@ export function resolvedPool(
   given: number | PoolOptions<never[]>,
 ): ResolvedPoolOptions {
   const options = typeof given === "number" ? { processes: given } : given;
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `Cannot create a pool as its options must be a number or an object: they are ${
-        Deno.inspect(options)
-      }`,
-    );
-  }
+  const example = "{ processes: 4 }, or a number";
+  checkOptionsObject(options, "create a pool", example, HERE);
   const most = checkedProcesses(options.processes);
   const { permissions, env, cwd, execArgs, memoryLimitMb } = options;
   return {
@@ -139,15 +141,18 @@ export function resolvedPool(
   };
 }
 
+function checkNumber(name: string, value: number): void {
+  if (typeof value === "number") return;
+  throw new TypeError(
+    `Cannot create a pool as '${name}' must be a number: it is ${
+      Deno.inspect(value)
+    }`,
+  );
+}
+
 function checkedProcesses(processes: number | undefined): number {
   if (processes === undefined) return navigator.hardwareConcurrency;
-  if (typeof processes !== "number") {
-    throw new TypeError(
-      `Cannot create a pool as 'processes' must be a number: it is ${
-        Deno.inspect(processes)
-      }`,
-    );
-  }
+  checkNumber("processes", processes);
   if (Number.isInteger(processes) && processes >= 1) return processes;
   throw new RangeError(
     `Number of processes must be at least 1, and whole: 'processes' is ${processes}`,
@@ -156,6 +161,7 @@ function checkedProcesses(processes: number | undefined): number {
 
 function checkedLeast(least: number | undefined, most: number): number {
   if (least === undefined) return most;
+  checkNumber("minProcesses", least);
   if (Number.isInteger(least) && least >= 0 && least <= most) return least;
   throw new RangeError(
     `Cannot create a pool as 'minProcesses' must be a whole number from 0 to ${most}: it is ${
@@ -203,7 +209,8 @@ function checkedMaxTasks(count: number | undefined): number {
 
 function checkedMemory(limitMb: number | undefined): number {
   if (limitMb === undefined) return Infinity;
-  if (typeof limitMb === "number" && limitMb > 0) return limitMb;
+  checkNumber("maxMemoryPerChildMb", limitMb);
+  if (limitMb > 0) return limitMb;
   throw new RangeError(
     `Cannot create a pool as 'maxMemoryPerChildMb' must be more than 0: it is ${
       Deno.inspect(limitMb)

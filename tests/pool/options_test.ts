@@ -714,3 +714,67 @@ contract("an idle pool takes no processor time", async (ctx) => {
   await new Promise((resolve) => setTimeout(resolve, 300));
   assert(ticks() - before <= 2, `it took ${ticks() - before} ticks`);
 }, { methods: ["spawn"] });
+
+// ---- what is no option ----------------------------------------------------------
+
+/** What is given to whatever it is, types or not. */
+type Loose = (...args: unknown[]) => unknown;
+
+contract(
+  "options that are given as in Python are refused, and what is right is said",
+  async (ctx) => {
+    await using pool = new ctx.Pool(1);
+    const methods = pool as unknown as Record<string, Loose>;
+    const Pool = ctx.Pool as unknown as new (...args: unknown[]) => unknown;
+    const result = pool.applyAsync(work.square, [3]);
+    const it = pool.imap(work.square, [3]);
+    const refused: [ask: () => unknown, right: string][] = [
+      [() => new Pool(1, work.nothing, [1]), "initArgs"],
+      [() => new Pool({ processes: 1, initargs: [1] }), "'initArgs'"],
+      [() => new Pool({ maxtasksperchild: 1 }), "'maxTasksPerChild'"],
+      [() => new Pool({ context: ctx }), "getContext(method)"],
+      [() => result.get(0.1 as never), "{ timeout: 1000 }"],
+      [() => result.wait(0.1 as never), "{ timeout: 1000 }"],
+      [() => it.next(0.1 as never), "{ timeout: 1000 }"],
+    ];
+    for (const name of ["mapAsync", "starmapAsync", "applyAsync"]) {
+      const ask = () => methods[name]!(work.square, [], {}, () => {});
+      refused.push([ask, "callback"]);
+    }
+    for (const name of ["map", "mapAsync", "starmap", "imap", "apply"]) {
+      const ask = (options: object) => () =>
+        methods[name]!(work.square, [], options);
+      refused.push(
+        [ask({ chunksize: 2 }), "'chunkSize'"],
+        [ask({ error_callback: () => {} }), "'errorCallback'"],
+        [ask({ kwds: {} }), "among its arguments"],
+      );
+    }
+
+    for (const [ask, right] of refused) {
+      await assertRejects(async () => await ask(), TypeError, right);
+    }
+    assertEquals(await result, 9);
+    assertEquals(await Array.fromAsync(it), [9]);
+  },
+);
+
+contract("options of the wrong type are a TypeError", async (ctx) => {
+  await using pool = new ctx.Pool(1);
+  const ask = (options: unknown) => () =>
+    pool.map(work.square, [1], options as number);
+
+  for (const name of ["chunkSize", "retries", "bufferSize", "priority"]) {
+    for (const wrong of ["2", null, [2], 2n]) {
+      await assertRejects(ask({ [name]: wrong }), TypeError, `'${name}'`);
+    }
+  }
+  for (const wrong of [3, "yes", null]) {
+    await assertRejects(ask({ failFast: wrong }), TypeError, "'failFast'");
+  }
+  await assertRejects(ask("2"), TypeError, "{ chunkSize: 4 }, or a chunk size");
+  for (const name of ["minProcesses", "maxMemoryPerChildMb", "processes"]) {
+    const options = { [name]: "2" } as Record<string, never>;
+    assertThrows(() => new ctx.Pool(options), TypeError, `'${name}'`);
+  }
+});
