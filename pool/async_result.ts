@@ -13,6 +13,7 @@ import {
   LONGEST_TIMER_MS,
 } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import { showAsText } from "../primitives/inspect.ts";
 
 /**
  * Rejects whatever is resolved with it. A promise that is rejected does so, too, but
@@ -95,6 +96,7 @@ export class AsyncResult<T> implements PromiseLike<T> {
     fulfil = (result, value) => result.#settle("fulfilled", value);
     refuse = (result, error) => result.#settle("rejected", error);
     promiseOf = (result) => result.#promise;
+    showAsText(this);
   }
 
   #state: "pending" | "fulfilled" | "rejected" = "pending";
@@ -221,6 +223,11 @@ export class AsyncResult<T> implements PromiseLike<T> {
    */
   finally(onFinally?: (() => void) | null): Promise<T> {
     return this.#promise.finally(onFinally);
+  }
+
+  /** Describes it: whether it is pending, and how it ended. */
+  toString(): string {
+    return `<AsyncResult ${this.#state}>`;
   }
 
   #settle(state: "fulfilled" | "rejected", outcome: unknown): void {

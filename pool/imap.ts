@@ -17,6 +17,7 @@ import {
   LONGEST_TIMER_MS,
 } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
+import { showAsText } from "../primitives/inspect.ts";
 import { drop, encodeChunk, spread } from "./_jobs.ts";
 import type { AnyFunction } from "./_jobs.ts";
 import type { OpenJob } from "./_open_jobs.ts";
@@ -113,6 +114,10 @@ class Taker {
  * @typeParam R Type of a result.
  */
 export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
+  static {
+    showAsText(this);
+  }
+
   readonly #scheduler: Scheduler;
   /** Not to be collected, and so terminated, while somebody takes results. */
   readonly #pool: object;
@@ -251,6 +256,12 @@ export class PoolIterator<R> implements AsyncIterableIterator<R, undefined> {
   /** As {@linkcode PoolIterator.return}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
+  }
+
+  /** Describes it: how many results have been taken, and whether more can come. */
+  toString(): string {
+    const hasEnded = this.#isClosed || this.#isExhausted();
+    return `<PoolIterator taken=${this.#taken}${hasEnded ? " ended" : ""}>`;
   }
 
   // ---- from the source to the workers -----------------------------------------

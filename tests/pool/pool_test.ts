@@ -723,6 +723,29 @@ contract(
   },
 );
 
+contract("AsyncResult and PoolIterator say how far they are", async (ctx) => {
+  await using pool = new ctx.Pool(1);
+  const shown = (value: unknown) => {
+    assertEquals(Deno.inspect(value), String(value));
+    return String(value);
+  };
+
+  const result = pool.applyAsync(work.square, [3]);
+  assertEquals(shown(result), "<AsyncResult pending>");
+  await result;
+  assertEquals(shown(result), "<AsyncResult fulfilled>");
+  const failure = pool.applyAsync(work.toInt, ["x"]);
+  await failure.wait();
+  assertEquals(shown(failure), "<AsyncResult rejected>");
+
+  const it = pool.imap(work.square, [1, 2]);
+  assertEquals(shown(it), "<PoolIterator taken=0>");
+  await it.next();
+  assertEquals(shown(it), "<PoolIterator taken=1>");
+  await it.return();
+  assertEquals(shown(it), "<PoolIterator taken=1 ended>");
+});
+
 contract("POOL-X3 misuse is refused in the reference's words", async (ctx) => {
   const pool = new ctx.Pool(2);
   assertMatch(
