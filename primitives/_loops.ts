@@ -12,13 +12,11 @@
  *
  * @module
  */
-import type { Arena } from "../memory/mod.ts";
 import type { Holder } from "./_holders.ts";
 
 /** See the module. */
 export class Loops {
   readonly #mark: number;
-  readonly #onUnused: () => void;
   /** Copies that are not closed. */
   #copies = 0;
   #entry: Holder | undefined;
@@ -32,11 +30,9 @@ export class Loops {
    * Starts with none.
    *
    * @param mark The bit of the entry that says that all loops wait.
-   * @param onUnused Called when the last copy is closed and the last loop over.
    */
-  constructor(mark: number, onUnused: () => void) {
+  constructor(mark: number) {
     this.#mark = mark;
-    this.#onUnused = onUnused;
   }
 
   /** Whether any loop runs. */
@@ -74,36 +70,10 @@ export class Loops {
     const doAllWait = this.#running > 0 && this.#waiting === this.#running;
     if (doAllWait) this.#entry?.raise(this.#mark);
     else this.#entry?.lower(this.#mark);
-    this.#lookIfUnused();
   }
 
   /** One loop over a closed copy is over. */
   endLast(): void {
     this.#last--;
-    this.#lookIfUnused();
   }
-
-  #lookIfUnused(): void {
-    if (!this.isAny && this.#copies === 0) this.#onUnused();
-  }
-}
-
-const known = new WeakMap<Arena, Map<number, Loops>>();
-
-/**
- * Finds the loops of this participant over a queue.
- *
- * @param arena Where the queue lies.
- * @param offset Its offset, while it has a reference.
- * @param mark See {@linkcode Loops}.
- */
-export function loopsOver(arena: Arena, offset: number, mark: number): Loops {
-  let here = known.get(arena);
-  if (!here) known.set(arena, here = new Map());
-  let loops = here.get(offset);
-  if (!loops) {
-    loops = new Loops(mark, () => here.delete(offset));
-    here.set(offset, loops);
-  }
-  return loops;
 }

@@ -34,8 +34,7 @@ import { Block, FIRST_WORD, onLast, onLeft } from "./block.ts";
 import type { HandleData, Target } from "./block.ts";
 import { Holders } from "./_holders.ts";
 import type { Holder } from "./_holders.ts";
-import { loopsOver } from "./_loops.ts";
-import type { Loops } from "./_loops.ts";
+import { Loops } from "./_loops.ts";
 import { Outlet } from "./_outlet.ts";
 import { copyOut, pack } from "./_parcel.ts";
 import type { Item } from "./_parcel.ts";
@@ -140,7 +139,7 @@ export class QueueCore {
       words[CREATOR] = arena.me;
       this.#holder = this.#holders.hold(arena.me);
     }
-    this.#loops = loopsOver(arena, offset, IS_WAITING);
+    this.#loops = this.#block.inCommon(() => new Loops(IS_WAITING));
     if (this.#holder) this.#loops.open(this.#holder);
     collected.register(owner, this, this);
   }
