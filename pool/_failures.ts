@@ -23,7 +23,7 @@ import {
 import { takeBack } from "../primitives/block.ts";
 import type { Target } from "../primitives/block.ts";
 import { toMessage } from "../primitives/to_wire.ts";
-import { fromMessage } from "../primitives/wire.ts";
+import { discard, fromMessage } from "../primitives/wire.ts";
 import { gathered } from "./_protocol.ts";
 import type { ChunkResults, Thrown } from "./_protocol.ts";
 
@@ -83,11 +83,7 @@ export function unpacked(
  * @param thrown What was packed.
  */
 export function dropThrown([, , , encoded]: Thrown): void {
-  try {
-    fromMessage(encoded).loading?.catch(() => {});
-  } catch {
-    // Nobody wants to know.
-  }
+  discard(encoded);
 }
 
 /**

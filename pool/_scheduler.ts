@@ -37,7 +37,7 @@ import { refer } from "../contexts/functions.ts";
 import { arenaFor, keyOf, NOT_YET } from "../memory/mod.ts";
 import type { Arena, MemoryKind, Message } from "../memory/mod.ts";
 import { toMessage } from "../primitives/to_wire.ts";
-import { fromMessage } from "../primitives/wire.ts";
+import { emptied, fromMessage } from "../primitives/wire.ts";
 import type { Arrival } from "../primitives/wire.ts";
 import { Crew, howItEnded, lossDetails } from "./_crew.ts";
 import { asText, dropErrors, dropThrown, unpacked } from "./_failures.ts";
@@ -920,8 +920,10 @@ export class Scheduler {
       ? worker.takeBuffers(sequence)
       : undefined;
     if (kind === READY) return true; // and no more than that
+    const isWanted = kind === INITIALIZER_FAILED || (task && !task.isAbandoned);
     try {
-      this.#arrival = fromMessage(message, buffers, HEAD_BYTES);
+      if (isWanted) this.#arrival = fromMessage(message, buffers, HEAD_BYTES);
+      else dropAnswer(kind, emptied(message, buffers, HEAD_BYTES));
     } catch (error) {
       this.#misfortune = error;
     }
@@ -948,13 +950,11 @@ export class Scheduler {
     const task = this.#answered;
     const arrival = this.#arrival;
     this.#answered = this.#arrival = undefined;
-    const isWanted = task && !task.isAbandoned;
-    if (arrival && !isWanted) dropAnswer(kind, arrival);
     if (!task) return;
     worker.answered++;
     this.#crew.hasServed();
     worker.forget(task);
-    if (!isWanted) this.#finish(task);
+    if (task.isAbandoned) this.#finish(task);
     else if (!arrival) this.#onUnreadable(worker, task);
     else if (kind === FAILURE) {
       const thrown = arrival.value as Thrown;
@@ -992,7 +992,7 @@ export class Scheduler {
       failure = { error };
     }
     if (failure || task.isSettled || task.isAbandoned) {
-      dropAnswer(kind, arrival);
+      dropAnswer(kind, arrival.value);
     }
     if (failure) this.#settle(task, FAILURE, failure.error);
     else this.#settle(task, kind, arrival.value);
@@ -1038,8 +1038,7 @@ function terminated(): PoolTerminatedError {
  * Lets go of an answer that nobody wants. That it was decoded takes the handles out
  * of it, but for those of errors, which are encoded apart.
  */
-function dropAnswer(kind: number, { value, loading }: Arrival): void {
-  loading?.catch(() => {});
+function dropAnswer(kind: number, value: unknown): void {
   if (kind === FAILURE) dropThrown(value as Thrown);
   else if (kind === CHUNK) dropErrors(value as ChunkResults);
 }

@@ -92,8 +92,7 @@ class Decoding implements Arrival, MessageOptions {
       if (unknownTag(error) === undefined) this.drop();
       throw error;
     } finally {
-      decodings--;
-      arrivals.length = before;
+      if (--decodings === 0) arrivals.length = before;
     }
     this.#message = this.#buffers = undefined;
   }
@@ -175,6 +174,31 @@ export function fromMessage(
  */
 export function discard(message: Uint8Array | Lifted): void {
   new Decoding(message, undefined, 0, false).drop();
+}
+
+/**
+ * Makes a value of a message for a look at it: what has come with it is closed.
+ *
+ * @param message The message.
+ * @param buffers The shared buffers that it may refer to.
+ * @param from Where in the bytes it starts.
+ * @throws {EncodingError} If it is not one.
+ */
+export function emptied(
+  message: Uint8Array | Lifted,
+  buffers?: readonly SharedArrayBuffer[],
+  from = 0,
+): unknown {
+  const before = arrivals.length;
+  decodings++;
+  try {
+    const { value, loading } = fromMessage(message, buffers, from);
+    loading?.catch(() => {});
+    return value;
+  } finally {
+    decodings--;
+    closeArrivals(before);
+  }
 }
 
 /** How many decodings are going on, one within the other. */

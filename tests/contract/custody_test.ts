@@ -12,6 +12,8 @@ import {
   ProcessError,
   QueueFullError,
 } from "../../errors.ts";
+import { toMessage } from "../../primitives/to_wire.ts";
+import { emptied } from "../../primitives/wire.ts";
 import { assertAllSucceed, start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -164,6 +166,22 @@ contract(
       "handle is closed",
     );
     assertEquals(error.path, "item.ends[1]");
+    here.close();
+  },
+);
+
+contract(
+  "A message that is only looked at gives up what comes in it",
+  async (ctx) => {
+    const [here, there] = ctx.Pipe<string>();
+    const target = { kind: ctx.getStartMethod() };
+    const { parts } = toMessage({ there, text: "seen" }, target, "value");
+    const bytes = Uint8Array.from(parts.flatMap((part) => [...part]));
+    there.close();
+    const value = emptied(bytes) as { there: typeof there; text: string };
+    assertEquals(value.text, "seen");
+    await assertRejects(() => value.there.send("closed"), ProcessError);
+    await assertRejects(() => here.recv(), EofError);
     here.close();
   },
 );
