@@ -15,8 +15,10 @@
  * whether any of its ancestors is left to see to that, and if not takes the place
  * of them all: `memory/participants.ts` says how just one of several does. It looks
  * on a timer that keeps nobody alive: the end of a process can be had as an event
- * only by what keeps the event loop, or one of Deno's threads, busy. Daemons need
- * not look, as they end with their parent, nor threads, whose process does.
+ * only by what keeps the event loop, or one of Deno's threads, busy. It begins with
+ * its first wait: who waits for nothing misses nobody, and a timer takes 4 ms of a
+ * short life. Daemons need not look, as they end with their parent, nor threads,
+ * whose process does.
  *
  * **No wake-up is lost:** whoever finds that a participant has ended marks it, and
  * after that wakes everybody (`Waiting.bury()`). If it is ended itself in between,
@@ -72,6 +74,7 @@ interface Orphan {
 const watched = new Set<Watched>();
 const orphans = new Set<Orphan>();
 let orphanTimer: ReturnType<typeof setInterval> | undefined;
+let parentTimer: ReturnType<typeof setInterval> | undefined;
 /** Where this process has ancestors to look at. */
 let birthplace: Arena | undefined;
 let slicing = false;
@@ -101,11 +104,16 @@ export function watch(arena: Arena, token: number, pid: number): () => void {
 export function watchAncestors(arena: Arena): void {
   birthplace = arena;
   lookWhileBlocked();
-  const timer = setInterval(() => {
+  eachArena(({ waiting }) => waiting.onListen(lookAtTimes));
+}
+
+function lookAtTimes(): void {
+  if (parentTimer !== undefined) return;
+  parentTimer = setInterval(() => {
     lookAtAncestors();
     lookAtOrphans();
   }, PARENT_LOOK_MS);
-  Deno.unrefTimer(timer as unknown as number);
+  Deno.unrefTimer(parentTimer as unknown as number);
 }
 
 /**

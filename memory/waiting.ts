@@ -192,6 +192,7 @@ export class Waiting {
   #looks = MOST_LOOKS;
   #sleepsUntilLook = RETRY_AFTER;
   #onSlice: (() => void) | undefined;
+  #onListen: (() => void) | undefined;
 
   /**
    * Opens the wait entries of a participant.
@@ -228,6 +229,17 @@ export class Waiting {
    */
   onSlice(look: () => void): void {
     this.#onSlice = look;
+  }
+
+  /**
+   * What is done once, when the first wait in the event loop begins: what only
+   * those need who wait is not there before.
+   *
+   * @param begin Called then, or at once if that is now.
+   */
+  onListen(begin: () => void): void {
+    if (this.#listening) begin();
+    else this.#onListen = begin;
   }
 
   /**
@@ -634,6 +646,8 @@ export class Waiting {
   async #listen(): Promise<void> {
     if (this.#listening) return;
     this.#listening = true;
+    this.#onListen?.();
+    this.#onListen = undefined;
     const words = this.#words;
     // Let the event loop turn once before the first sleep: what comes in that time,
     // from this thread above all, costs no sleep. (The eager turn below.)
