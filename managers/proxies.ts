@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { checkOptions } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import type { AcquireOptions, Guard } from "../primitives/mod.ts";
 import type { QueueWaitOptions } from "../primitives/mod.ts";
@@ -20,11 +21,10 @@ import "./_remote.ts";
 
 /** The part of a wait that the server sees to. */
 function patience(
-  { timeout, block }: {
-    timeout?: number | undefined;
-    block?: boolean | undefined;
-  },
+  options: { timeout?: number | undefined; block?: boolean | undefined },
 ): { timeout?: number; block?: boolean } {
+  checkOptions(options);
+  const { timeout, block } = options;
   return {
     // What lasts for ever is not said: JSON could not say it.
     ...timeout === undefined || timeout === Infinity ? {} : { timeout },

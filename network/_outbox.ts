@@ -12,7 +12,7 @@
  * @module
  */
 import { TimeoutError } from "../errors.ts";
-import { checkedTimeout, checkSignal } from "../memory/mod.ts";
+import { checkedLimits } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import { Fifo } from "./_fifo.ts";
 import { limit } from "./_waits.ts";
@@ -80,9 +80,7 @@ export class Outbox {
    * @param options How long to wait.
    */
   async send(frame: Uint8Array, options: WaitOptions = {}): Promise<void> {
-    const timeout = checkedTimeout(options.timeout);
-    const { signal } = options;
-    checkSignal(signal);
+    const { timeout, signal } = checkedLimits(options);
     if (this.#failure) throw this.#failure();
     if (timeout <= 0 && this.#isWriting) throw outOfTime("nothing was sent");
 

@@ -12,11 +12,7 @@
  *
  * @module
  */
-import {
-  checkedTimeout,
-  checkSignal,
-  LONGEST_TIMER_MS,
-} from "../memory/mod.ts";
+import { checkedLimits, LONGEST_TIMER_MS } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 
 /** What an attempt gives when it did not succeed. */
@@ -60,9 +56,7 @@ export class Waits {
     options: WaitOptions,
     isTaker: boolean,
   ): Promise<T | typeof TIMED_OUT> {
-    const timeout = checkedTimeout(options.timeout);
-    const { signal } = options;
-    checkSignal(signal);
+    const { timeout, signal } = checkedLimits(options);
     const first = attempt();
     if (first !== NOT_YET) return first;
     if (timeout <= 0) return TIMED_OUT;

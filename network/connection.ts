@@ -16,6 +16,7 @@ import {
   ProcessError,
   TimeoutError,
 } from "../errors.ts";
+import { checkOptions } from "../memory/mod.ts";
 import type { WaitOptions } from "../memory/mod.ts";
 import {
   bytesOf,
@@ -263,7 +264,9 @@ export class SocketConnection<T = unknown> implements AnyConnection<T> {
    * @returns `false` if the time ran out.
    * @throws {ProcessError} If it was closed here.
    */
-  async poll({ timeout = 0, signal }: WaitOptions = {}): Promise<boolean> {
+  async poll(options: WaitOptions = {}): Promise<boolean> {
+    checkOptions(options);
+    const { timeout = 0, signal } = options;
     return await this.#link.poll({ timeout, signal });
   }
 

@@ -192,6 +192,15 @@ managed(
   },
 );
 
+managed("Waits in a manager refuse what Python takes bare", async (m) => {
+  const queue = await m.Queue();
+  // @ts-expect-error: as in Python
+  await assertRejects(() => queue.get(false), TypeError, "{ block: false }");
+  const event = await m.Event();
+  // @ts-expect-error: as in Python
+  await assertRejects(() => event.wait(1), TypeError, "{ timeout: 1 }");
+});
+
 managed(
   "MGR-12 Condition.wait() keeps the lock if it is refused for its time-out",
   async (m) => {

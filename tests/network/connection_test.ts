@@ -470,6 +470,20 @@ for (const timeout of TINY_TIMEOUTS) {
   });
 }
 
+Deno.test("waits for a connection or a listener refuse what Python takes bare", async () => {
+  using ends = await pair();
+  const { here, listener } = ends;
+  const example = "{ timeout: 0.5 }";
+  // @ts-expect-error: as in Python
+  await assertRejects(() => here.poll(0.5), TypeError, example);
+  // @ts-expect-error: as in Python
+  await assertRejects(() => here.recv(0.5), TypeError, example);
+  // @ts-expect-error: as in Python
+  await assertRejects(() => here.send(1, 0.5), TypeError, example);
+  // @ts-expect-error: as in Python
+  await assertRejects(() => listener.accept(0.5), TypeError, example);
+});
+
 Deno.test("SocketConnection.send() gives up waiting, and only what was begun arrives", async () => {
   using ends = await pair<number | Uint8Array>();
   const { here, there } = ends;
