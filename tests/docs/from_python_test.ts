@@ -30,7 +30,10 @@ const PYTHON = {
     "RawValue RawArray Value Array copy synchronized",
   "multiprocessing.managers":
     "BaseManager SyncManager BaseProxy Token SharedMemoryManager",
-  "multiprocessing.util": "Finalize",
+  "multiprocessing.process":
+    "BaseProcess active_children current_process parent_process",
+  "multiprocessing.util":
+    "sub_debug debug info sub_warning get_logger log_to_stderr get_temp_dir register_after_fork is_exiting Finalize ForkAwareThreadLock ForkAwareLocal close_all_fds_except SUBDEBUG SUBWARNING",
 };
 
 for (const [module, names] of Object.entries(PYTHON)) {
