@@ -213,10 +213,11 @@ if (!isPortable) {
         const leaver = new threads.Process({ target: createAndExit, args: [last] });
         leaver.start();
         await leaver.join();
+        const told = new Promise((resolve) => {
+          Deno.addSignalListener("SIGUSR1", resolve); // before anybody is told
+        });
         console.log("names", ...names, last);
-        await new Promise((resolve) =>
-          Deno.addSignalListener("SIGUSR1", resolve)
-        );
+        await told;
         Deno.exit();
       }
       export function createAndExit(name) {
