@@ -3,7 +3,7 @@ import { encode } from "../../codec/mod.ts";
 import { Client, EofError, SyncManager } from "../../mod.ts";
 import type { SerializerName } from "../../mod.ts";
 import { once } from "../_support/contract.ts";
-import { collectGarbage } from "../_support/garbage.ts";
+import { memoryInUse } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 import { Dice, openFiles } from "../network/_peers.ts";
 
@@ -180,13 +180,6 @@ for (const serializer of ["binary", "json"] as const) {
       assert(left < LEFT_BYTES, `${left} bytes are left of the nonsense`);
     },
   );
-}
-
-/** Bytes that something refers to, once what nothing refers to is collected. */
-function memoryInUse(): number {
-  collectGarbage();
-  const { heapUsed, external } = Deno.memoryUsage();
-  return heapUsed + external;
 }
 
 function helloBytes(): Uint8Array {

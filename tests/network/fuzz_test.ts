@@ -11,6 +11,7 @@ import { EncodingError, EofError, ProcessError } from "../../errors.ts";
 import { MAGIC } from "../../network/_values.ts";
 import { Secret } from "../../network/_secret.ts";
 import { Client, Listener } from "../../network/mod.ts";
+import { memoryInUse } from "../_support/garbage.ts";
 import { until } from "../_support/gate.ts";
 import {
   ascii,
@@ -34,7 +35,7 @@ const VALUES = 40_000;
 /** Peers at a time. */
 const AT_ONCE = 24;
 /** What is left behind at most, for 40,000 and more guests. */
-const LEFT_BYTES = 200 * 1024 ** 2;
+const LEFT_BYTES = 20 * 1024 ** 2;
 const LINUX = Deno.build.os === "linux";
 
 const WORDS = [
@@ -104,10 +105,12 @@ async function often(
 /** Checks that nothing stays open, and little memory taken. */
 async function cleanly(action: () => Promise<void>): Promise<void> {
   const files = LINUX ? openFiles() : 0;
-  const { rss } = Deno.memoryUsage();
+  const before = memoryInUse();
   await action();
   if (LINUX) await until(() => openFiles() <= files + 2, "all is closed");
-  assert(Deno.memoryUsage().rss - rss < LEFT_BYTES);
+  const left = memoryInUse() - before;
+  console.log("LEFT", left);
+  assert(left < LEFT_BYTES, `${left} bytes are left of the nonsense`);
 }
 
 Deno.test(`LESSON-46 fuzz: ${HANDSHAKES} handshakes of nonsense let nobody in`, async () => {
