@@ -5,10 +5,12 @@
  *
  * Each run has a new seed, which is printed: `deno test -A --shuffle=SEED` repeats
  * the order. It stops at the first run that fails, with its output, or goes on and
- * counts with `--keep-going`.
+ * counts with `--keep-going`. Runs may go side by side, as much of a run is waiting:
+ * each is then the load of the others, too.
  *
  * ```sh
  * deno task test:20                          # 20 runs of everything
+ * deno task test:20 --at-once=4              # the same, in less than half the time
  * deno task test:20 --runs=100 tests/pool    # 100 runs of some tests
  * ```
  *
@@ -22,6 +24,8 @@ const BURNERS = 2;
 
 /** A run that takes this long hangs: beside burners the whole suite needs half of it. */
 const HANG_MS = 60 * 60 * 1000;
+/** More runs than this at once, and what is slow cannot be told from what hangs. */
+const MOST_AT_ONCE = 4;
 
 /**
  * Burns until its parent has gone: nothing is left behind, even if this program is
@@ -34,18 +38,28 @@ const BURNER = `
 
 interface Settings {
   runs: number;
+  atOnce: number;
   keepGoing: boolean;
   paths: string[];
 }
 
 function readSettings(args: string[]): Settings {
-  const settings: Settings = { runs: 20, keepGoing: false, paths: [] };
+  const settings: Settings = {
+    runs: 20,
+    atOnce: 1,
+    keepGoing: false,
+    paths: [],
+  };
   for (const arg of args) {
-    const runs = /^--runs=(\d+)$/.exec(arg)?.[1];
-    if (runs !== undefined) settings.runs = Number(runs);
+    const [, name, count] = /^--(runs|at-once)=(\d+)$/.exec(arg) ?? [];
+    if (name === "runs") settings.runs = Number(count);
+    else if (name === "at-once") settings.atOnce = Number(count);
     else if (arg === "--keep-going") settings.keepGoing = true;
     else if (!arg.startsWith("-")) settings.paths.push(arg);
     else throw new TypeError(`Cannot understand "${arg}"`);
+  }
+  if (settings.atOnce < 1 || settings.atOnce > MOST_AT_ONCE) {
+    throw new RangeError(`--at-once is from 1 to ${MOST_AT_ONCE}`);
   }
   return settings;
 }
@@ -86,24 +100,30 @@ async function runTests(seed: number, paths: string[]): Promise<string | null> {
   return decoder.decode(stdout) + decoder.decode(stderr) + end;
 }
 
-async function soak({ runs, keepGoing, paths }: Settings): Promise<number> {
+async function soak(
+  { runs, atOnce, keepGoing, paths }: Settings,
+): Promise<number> {
   await using burners = new AsyncDisposableStack();
   for (let i = 0; i < BURNERS; i++) burners.use(startBurner());
 
+  let begun = 0;
   let failures = 0;
-  for (let run = 1; run <= runs; run++) {
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    const start = performance.now();
-    const output = await runTests(seed, paths);
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    const verdict = output === null ? "ok" : "FAILED";
-    console.log(`${run}/${runs}  seed ${seed}  ${verdict}  ${seconds} s`);
-    if (output === null) continue;
+  const runInTurn = async () => {
+    while (begun < runs && (failures === 0 || keepGoing)) {
+      const run = ++begun;
+      const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+      const start = performance.now();
+      const output = await runTests(seed, paths);
+      const seconds = ((performance.now() - start) / 1000).toFixed(1);
+      const verdict = output === null ? "ok" : "FAILED";
+      console.log(`${run}/${runs}  seed ${seed}  ${verdict}  ${seconds} s`);
+      if (output === null) continue;
 
-    failures++;
-    console.log(output);
-    if (!keepGoing) break;
-  }
+      failures++;
+      console.log(output);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, runInTurn));
   return failures;
 }
 
