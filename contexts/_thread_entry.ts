@@ -1,6 +1,14 @@
 /**
  * Modules of this package in a form that a Worker takes as what it runs.
  *
+ * **What a thread begins with is type-checked** wherever its program is (`deno test`,
+ * `deno run --check`): in each thread anew, which takes a processor for seconds, until
+ * Deno has noted the first of them as right. What is imported under a name that is
+ * only known when it runs is not: so a thread begins with lines of JavaScript that
+ * import the module in this way. That is also how a module from a registry comes to
+ * be one's beginning: Deno takes none but `file:` and `data:` there (denoland/deno
+ * #31612).
+ *
  * Runs in the parent.
  *
  * @module
@@ -12,8 +20,10 @@
  * @param url A module that exports `main()`, and calls it if it is the main one.
  */
 export function threadEntry(url: URL): URL {
-  if (url.protocol === "file:") return url;
-  // Only file: and data: are taken (denoland/deno #31612).
-  const code = `import { main } from ${JSON.stringify(url.href)}; main();`;
+  // Nothing is checked in a compiled program.
+  if (url.protocol === "file:" && Deno.build.standalone) return url;
+  const code = `const url = ${JSON.stringify(url.href)};
+const { main } = await import(url);
+main();`;
   return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }

@@ -8,7 +8,7 @@ import { collectGarbage } from "../_support/garbage.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
-import { startProgram } from "../_support/program.ts";
+import { CONFIG, startProgram } from "../_support/program.ts";
 import {
   answerSignalled,
   closeSelf,
@@ -928,6 +928,40 @@ contract("Process runs in a program that is type-checked", async (ctx) => {
     { flags: ["run", "--check", "-A"] },
   );
   assertEquals(end.stdout, "checked\n0\n", describeEnd(end));
+}, { methods: ["worker"] });
+
+contract("A thread starts without being type-checked", async () => {
+  // In an empty folder: Deno notes what it has checked, and checks it no more.
+  const folder = await Deno.makeTempDir();
+  try {
+    const main = `${folder}/main.ts`;
+    await Deno.writeTextFile(
+      main,
+      `
+      import { getContext } from "${LIBRARY}";
+      export function target(): void { console.log("it runs"); }
+      if (import.meta.main) {
+        const { Process } = getContext("worker");
+        const process = new Process({ target });
+        process.start();
+        await process.join();
+      }
+    `,
+    );
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--check", "-A", "--no-lock", "--config", CONFIG, main],
+      env: { DENO_DIR: `${folder}/cache`, NO_COLOR: "1" },
+    }).output();
+    const [output, news] = [stdout, stderr].map((bytes) =>
+      new TextDecoder().decode(bytes)
+    );
+    assertEquals(output, "it runs\n", news);
+    const checked = news!.split("\n").filter((line) => /^Check /.test(line));
+    assertEquals(checked.length, 1, news);
+    assertMatch(checked[0]!, /main\.ts$/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }, { methods: ["worker"] });
 
 contract(

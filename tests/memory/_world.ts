@@ -8,6 +8,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { MessageChannel, Worker } from "node:worker_threads";
+import { threadEntry } from "../../contexts/_thread_entry.ts";
 import { Arena } from "../../memory/mod.ts";
 import type { MemoryKind } from "../../memory/mod.ts";
 import { pathOf } from "../../memory/_file_mapping.ts";
@@ -183,7 +184,7 @@ export class World {
     // got to run yet, or it copies. Its end of a channel is closed when its
     // isolate is gone.
     const { port1, port2 } = new MessageChannel();
-    const thread = new Worker(THREAD_MAIN, {
+    const thread = new Worker(threadEntry(THREAD_MAIN), {
       workerData: { ...orders, port: port2 },
       transferList: [port2],
     });
