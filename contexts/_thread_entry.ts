@@ -20,10 +20,18 @@
  * @param url A module that exports `main()`, and calls it if it is the main one.
  */
 export function threadEntry(url: URL): URL {
-  // Nothing is checked in a compiled program.
-  if (url.protocol === "file:" && Deno.build.standalone) return url;
-  const code = `const url = ${JSON.stringify(url.href)};
-const { main } = await import(url);
-main();`;
+  const name = JSON.stringify(url.href);
+  // Nothing is checked in a compiled program, and all it has is known beforehand.
+  if (Deno.build.standalone) {
+    return url.protocol === "file:"
+      ? url
+      : scriptOf(`import { main } from ${name}; main();`);
+  }
+  return scriptOf(
+    `const name = ${name}; const { main } = await import(name); main();`,
+  );
+}
+
+function scriptOf(code: string): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
