@@ -277,6 +277,37 @@ for (const end of ["abort", "timeout"]) {
 }
 
 eachKind(
+  "Waiting.wait() takes no wake-up for what its entry was for before",
+  async (world) => {
+    const { offset } = world.words(1);
+    const { offset: elsewhere } = world.words(1);
+    const { arena, fate } = slow(world);
+    const other = world.another();
+    const waker = new Permits(world.arena, offset);
+    const [first, second] = [arena, other].map((of) => new Permits(of, offset));
+    const idle = new Permits(arena, elsewhere);
+    await atEachAccess(async (n) => {
+      // Leaves an entry with the key, and a ticket older than that of the waiter.
+      const { waiting } = arena;
+      await waiting.wait([first!.key], first!.attempt, { timeout: 1 });
+      const wait = other.waiting.wait([second!.key], second!.attempt);
+      const controller = new AbortController();
+      const { signal } = controller;
+      let begun: Promise<unknown>;
+      const acted = fate.at(n, "any", () => waker.release(), () => {
+        begun = waiting.wait([idle.key], never, { signal });
+      });
+      if (!acted) waker.release();
+      await settled(`released at access ${n}`, [wait]);
+      assertEquals(waker.count, 0);
+      controller.abort(new Error("enough"));
+      await assertRejects(() => begun, Error, "enough");
+      return acted;
+    });
+  },
+);
+
+eachKind(
   "Waiting.wake() finds another waiter when the oldest gives up between any two of its steps",
   async (world) => {
     const { offset } = world.words(1);
