@@ -21,7 +21,7 @@ import type { Arena } from "../memory/mod.ts";
 import { dieWithParent, ignoreInterrupt } from "../memory/mod.ts";
 import { readBirth } from "./birth.ts";
 import type { Birth, Read } from "./birth.ts";
-import { current, importInChild } from "./current.ts";
+import { current, importInChild, NEVER } from "./current.ts";
 import { exitSequence, exitSequenceSync, leave } from "./exit.ts";
 import { load, setMainModule } from "./functions.ts";
 import { nodeProcess } from "./_node.ts";
@@ -29,9 +29,6 @@ import { hideArgument } from "./standalone.ts";
 
 /** Milliseconds between two looks at a parent that this process dies with. */
 const PARENT_LOOK_MS = 100;
-
-/** What the dead wait for. */
-const NEVER: Promise<never> = new Promise(() => {});
 
 /** What differs between a process and a thread. */
 export interface Host {

@@ -45,6 +45,8 @@ export interface Current {
   hasFailed: boolean;
   /** Whether its exit sequence has begun. */
   isExiting: boolean;
+  /** Whether it is a thread that is being ended: nothing may begin in it any more. */
+  isCondemned: () => boolean;
   /** The object that stands for it, once somebody has asked for it. */
   process: Process | null;
   /**
@@ -75,11 +77,15 @@ export const current: Current = {
   startFolder: undefined,
   hasFailed: false,
   isExiting: false,
+  isCondemned: () => false,
   process: null,
   selfProcess: null,
   buffers: [],
   port: undefined,
 };
+
+/** What those wait for in whom nothing may happen any more. */
+export const NEVER: Promise<never> = new Promise(() => {});
 
 /** Children that have been started and not been found ended. */
 export const children: Set<Process> = new Set();
@@ -123,6 +129,9 @@ let loads = 0;
  * Loads a module of the user's in a child, where nothing that it does at its top
  * level, or has begun there, may start children: it would start itself again.
  *
+ * A thread that is ended meanwhile does not come back from here: what interrupts it
+ * may have been spent on the loading, and then nothing would stop what comes next.
+ *
  * @param url Its URL.
  */
 export async function importInChild(
@@ -136,6 +145,7 @@ export async function importInChild(
     return await module;
   } finally {
     loads--;
+    if (current.isCondemned()) await NEVER;
   }
 }
 

@@ -8,11 +8,19 @@
  * **Stopping a busy thread.** Deno's `terminate()` alone lets a thread that never
  * returns to its event loop burn on. It does interrupt one that holds a Web Lock
  * (so that the lock can be passed on safely); so the child takes a lock of its
- * own before any user code runs (see `worker_child.ts`). Needs Deno 2.9.4. Its end
- * is told before the interruption takes effect: measured, 0.1 ms before it, 0.5 ms
- * at most if a core is free. Nothing tells when it has, so the end of a thread that
- * was interrupted is passed on {@linkcode REST_MS} later: whoever buries it must
- * not meet it at work.
+ * own before any user code runs (see `worker_child.ts`). Needs Deno 2.9.4.
+ *
+ * One that is ended before it has that lock is not interrupted, and Deno looks for
+ * its end only between two turns of the event loop: a module imported at run time
+ * and all that it imports in turn may be one turn, up to and with a target that
+ * never returns. So whoever ends a thread first says so in shared memory, then looks
+ * for the lock; the thread takes the lock, then looks for the word. One of the two
+ * sees the other: it is interrupted, or begins nothing.
+ *
+ * The end of a thread is told before the interruption takes effect: measured, 0.1 ms
+ * before it, 0.5 ms at most if a core is free. Nothing tells when it has, so the end
+ * of a thread that was interrupted is passed on {@linkcode REST_MS} later: whoever
+ * buries it must not meet it at work.
  *
  * Runs in the parent.
  *

@@ -7,7 +7,7 @@
  */
 import { adoptFrom, S_IDENT } from "../memory/mod.ts";
 import { live } from "./_child.ts";
-import { current } from "./current.ts";
+import { current, NEVER } from "./current.ts";
 import { builtin, nodeProcess } from "./_node.ts";
 import type { ThreadData } from "./worker.ts";
 
@@ -26,9 +26,11 @@ export async function main(): Promise<void> {
   if (data.processes) adoptFrom(data.processes);
   current.buffers = data.buffers;
   current.port = data.port;
+  current.isCondemned = () => arena.participants.isStopped(arena.me);
 
   // Holding a lock lets terminate() interrupt this thread: see worker.ts.
   const release = holdLifeLock(arena.me);
+  if (current.isCondemned()) await NEVER;
   const watch = watchHeap(data.memoryLimitMb);
   await live(arena, {
     ident: arena.participants.load(arena.me, S_IDENT),

@@ -21,7 +21,7 @@
  */
 import { log } from "../_log.ts";
 import { parentBufferPort } from "../contexts/buffer_port.ts";
-import { current } from "../contexts/current.ts";
+import { current, NEVER } from "../contexts/current.ts";
 import { exitSequence } from "../contexts/exit.ts";
 import { load, register } from "../contexts/functions.ts";
 import type { FunctionReference } from "../contexts/functions.ts";
@@ -156,8 +156,6 @@ register(import.meta, { poolWorker });
 
 /** Whether this worker has begun to end: whatever runs now, runs too late. */
 let isOver = false;
-/** What the dead wait for. */
-const NEVER: Promise<never> = new Promise(() => {});
 
 /** Whether this thread is being ended: then what is thrown in it is no news. */
 function isEnding({ participants, me }: Arena): boolean {

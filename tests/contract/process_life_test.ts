@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { sleep } from "../../contexts/mod.ts";
 import { arenaFor, S_PID } from "../../memory/mod.ts";
 import { Client } from "../../network/mod.ts";
 import type { Address } from "../../network/mod.ts";
@@ -9,6 +10,7 @@ import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { isRunning } from "../_support/proc.ts";
 import { describeEnd, LIBRARY, runProgram } from "../_support/program.ts";
 import { CONFIG, startProgram } from "../_support/program.ts";
+import { meetNow } from "../fixtures/fates.ts";
 import {
   answerSignalled,
   closeSelf,
@@ -42,6 +44,8 @@ import {
 const MANY = 5;
 /** More than the system keeps of what is on its way. */
 const LARGE_BYTES = 4 * 1024 * 1024;
+/** Over how many moments of a start the ends are spread. */
+const KILLS = 20;
 
 contract(
   "PROC-06 ParentProcess.join() hears of the parent's end",
@@ -963,6 +967,29 @@ contract("A thread starts without being type-checked", async () => {
     await Deno.remove(folder, { recursive: true });
   }
 }, { methods: ["worker"] });
+
+contract(
+  "Process.kill() of a thread that starts, at any moment, ends it",
+  async (ctx) => {
+    const start = performance.now();
+    const measured = new ctx.Process({ target: nothing });
+    measured.start();
+    await measured.join();
+    const startMs = performance.now() - start;
+    // Where its start is depends on the time; that none burns on, as whoever looks
+    // for what a test has left would see, does not.
+    for (let i = 0; i < KILLS; i++) {
+      const begun = SharedGate.in(ctx);
+      const child = new ctx.Process({ target: meetNow, args: ["loop", begun] });
+      child.start();
+      await sleep(startMs * i / KILLS);
+      child.kill();
+      await child.join();
+      assertEquals(child.exitCode, -9);
+    }
+  },
+  { methods: ["worker"] },
+);
 
 contract(
   "Process.join() in the moment in which the child ends tells that it has",
