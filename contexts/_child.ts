@@ -38,6 +38,8 @@ export interface Host {
   exit(code: number): never;
   /** Calls back when this child ends by itself or by `Deno.exit()`. */
   onLeave(listener: () => void): void;
+  /** Comes before all code of the user's: see `worker_child.ts`. */
+  brace(): void | Promise<never>;
   /** Lets a thread end by itself: see `worker_child.ts`. */
   release(): void;
 }
@@ -73,6 +75,7 @@ export async function live(arena: Arena, host: Host): Promise<void> {
   try {
     const record = readBirth(arena);
     await become(record.birth, arena, host);
+    await host.brace();
     await run(record);
   } catch (error) {
     fail(error);

@@ -31,7 +31,6 @@
 import {
   eachArena,
   locate,
-  S_ENDING,
   S_PARENT,
   S_PID,
   takePlaces,
@@ -165,7 +164,7 @@ export function reap(arena: Arena, token: number): void {
 
 /** Buries it where it has come to take part by itself: nobody else does. */
 function buryElsewhere(home: Arena, token: number): void {
-  const isCondemned = home.participants.load(token, S_ENDING) === 1;
+  const isCondemned = home.participants.isCondemned(token);
   for (const { address, token: there } of takePlaces(home, token)) {
     let arena: Arena;
     try {
@@ -184,7 +183,7 @@ function isInterruptedThread(
   token: number,
   pid: number,
 ): boolean {
-  return participants.load(token, S_ENDING) === 1 &&
+  return participants.isCondemned(token) &&
     (kind === "worker" || pid === Deno.pid);
 }
 

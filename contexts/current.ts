@@ -18,6 +18,17 @@ export interface Parent {
   readonly method: MemoryKind;
 }
 
+/**
+ * What a thread and whoever ends it tell each other, so that it is not interrupted
+ * while it loads a module: see `worker.ts`.
+ */
+export interface Truce {
+  /** Says whether it may not be interrupted now. */
+  setLoading(on: boolean): void;
+  /** Whether it is to be ended: then nothing may begin in it any more. */
+  isWantedDead(): boolean;
+}
+
 /** The state of this participant. */
 export interface Current {
   /** Its name; `MainProcess` in the first. */
@@ -45,8 +56,8 @@ export interface Current {
   hasFailed: boolean;
   /** Whether its exit sequence has begun. */
   isExiting: boolean;
-  /** Whether it is a thread that is being ended: nothing may begin in it any more. */
-  isCondemned: () => boolean;
+  /** What it tells those who may end it, and they it, if it is a thread. */
+  truce: Truce | undefined;
   /** The object that stands for it, once somebody has asked for it. */
   process: Process | null;
   /**
@@ -77,7 +88,7 @@ export const current: Current = {
   startFolder: undefined,
   hasFailed: false,
   isExiting: false,
-  isCondemned: () => false,
+  truce: undefined,
   process: null,
   selfProcess: null,
   buffers: [],
@@ -129,23 +140,25 @@ let loads = 0;
  * Loads a module of the user's in a child, where nothing that it does at its top
  * level, or has begun there, may start children: it would start itself again.
  *
- * A thread that is ended meanwhile does not come back from here: what interrupts it
- * may have been spent on the loading, and then nothing would stop what comes next.
+ * A thread that is to be ended does not come back from here: it is not interrupted
+ * while it loads, and would begin what comes next.
  *
  * @param url Its URL.
  */
 export async function importInChild(
   url: string,
 ): Promise<Record<string, unknown>> {
-  const before = loading?.enter(true);
-  loads++;
+  if (++loads === 1) current.truce?.setLoading(true);
   try {
+    // After that was said: whoever ends it has heard it, or is heard here.
+    if (current.truce?.isWantedDead()) await NEVER;
+    const before = loading?.enter(true);
     const module = import(url);
     if (loading) setAsyncContext!(before);
     return await module;
   } finally {
-    loads--;
-    if (current.isCondemned()) await NEVER;
+    if (--loads === 0) current.truce?.setLoading(false);
+    if (current.truce?.isWantedDead()) await NEVER;
   }
 }
 

@@ -533,9 +533,7 @@ export class Process<A extends unknown[] = unknown[]> {
       throw new ProcessError(`can only ${verb} a started process`);
     }
     if (this.#exitCode !== null) return;
-    const { arena, token, launched } = this.#child;
-    arena.participants.condemn(token);
-    launched.end(signal);
+    this.#child.launched.end(signal);
   }
 
   /**

@@ -22,6 +22,7 @@ const host: Host = {
   ident: Deno.pid,
   exit: (code) => Deno.exit(code),
   onLeave: (listener) => globalThis.addEventListener("unload", listener),
+  brace: () => {},
   release: () => {},
 };
 

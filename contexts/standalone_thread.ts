@@ -28,6 +28,7 @@ export async function main(): Promise<void> {
     ident: Deno.pid,
     exit: (code) => Deno.exit(code),
     onLeave: (listener) => globalThis.addEventListener("unload", listener),
+    brace: () => {},
     release: () => {},
   });
 }

@@ -17,6 +17,15 @@
  * for the lock; the thread takes the lock, then looks for the word. One of the two
  * sees the other: it is interrupted, or begins nothing.
  *
+ * **Not while it loads.** Deno makes many of its own parts when they are first
+ * touched, those of `node:` when they are first imported, and panics if it is
+ * interrupted there: the whole program would be gone (one in five, for a module that
+ * imports `node:http`). So the thread says in shared memory when it loads a module
+ * (`current.ts`), and is then told that it is to begin nothing any more, and not
+ * interrupted before it has loaded, or for {@linkcode PATIENCE_MS}: the module may
+ * itself never return. It says that it loads, then looks whether it is wanted dead;
+ * whoever ends it says that, then looks whether it loads: again one sees the other.
+ *
  * The end of a thread is told before the interruption takes effect: measured, 0.1 ms
  * before it, 0.5 ms at most if a core is free. Nothing tells when it has, so the end
  * of a thread that was interrupted is passed on {@linkcode REST_MS} later: whoever
@@ -28,7 +37,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { builtin } from "./_node.ts";
-import { existingArena, S_PID } from "../memory/mod.ts";
+import { existingArena, S_LOADING, S_PID } from "../memory/mod.ts";
 import type { ArenaHandle } from "../memory/mod.ts";
 import type { Ending, Launched, Launcher, LaunchRequest } from "./launch.ts";
 import { reap } from "./_reaper.ts";
@@ -52,6 +61,12 @@ const LEAST_MEMORY_LIMIT_MB = 16;
 
 /** How long an interrupted thread may run on after its end is told. */
 const REST_MS = 3;
+
+/** For how long an end waits at most while the thread loads a module. */
+const PATIENCE_MS = 1000;
+
+/** Milliseconds between two looks whether it still does. */
+const PATIENCE_LOOK_MS = 2;
 
 /** Settings a thread cannot have, and why. */
 const PROCESS_ONLY = ["permissions", "env", "cwd", "execArgs"] as const;
@@ -134,6 +149,9 @@ class ChildThread implements Launched {
   readonly pid: number = Deno.pid;
   readonly ended: Promise<Ending>;
   readonly #thread: Thread;
+  /** Where it was born, and its place there. */
+  readonly #arena = existingArena("worker")!;
+  readonly #token: number;
   /** Its place among processes, if there are any. */
   readonly #processToken: number | undefined;
   /** The signal it was ended with, as far as a thread can have one. */
@@ -142,10 +160,11 @@ class ChildThread implements Launched {
 
   constructor(
     thread: Thread,
-    { daemon }: LaunchRequest,
+    { daemon, handle }: LaunchRequest,
     processToken: number | undefined,
   ) {
     this.#thread = thread;
+    this.#token = handle.token;
     this.#processToken = processToken;
     const { promise, resolve } = Promise.withResolvers<Ending>();
     this.ended = promise;
@@ -174,6 +193,28 @@ class ChildThread implements Launched {
   end(signal: "SIGTERM" | "SIGKILL"): void {
     if (this.#hasEnded || this.#signal) return;
     this.#signal = signal;
+    this.#arena.participants.announceEnd(this.#token);
+    if (!this.#isLoading()) return this.#interrupt();
+    const sinceMs = performance.now();
+    const timer = setInterval(() => {
+      const waitsMs = performance.now() - sinceMs;
+      if (this.#isLoading() && waitsMs < PATIENCE_MS) return;
+      clearInterval(timer);
+      this.#interrupt();
+    }, PATIENCE_LOOK_MS);
+    // Not this, but who waits for the thread, keeps the program alive.
+    Deno.unrefTimer(timer as unknown as number);
+  }
+
+  #isLoading(): boolean {
+    // If it has ended meanwhile, its place may be another's.
+    return !this.#hasEnded &&
+      this.#arena.participants.load(this.#token, S_LOADING) === 1;
+  }
+
+  #interrupt(): void {
+    if (this.#hasEnded) return;
+    this.#arena.participants.condemn(this.#token);
     if (this.#processToken !== undefined) {
       existingArena("spawn")!.participants.condemn(this.#processToken);
     }

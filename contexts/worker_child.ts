@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { adoptFrom, S_IDENT } from "../memory/mod.ts";
+import { adoptFrom, S_IDENT, S_LOADING } from "../memory/mod.ts";
 import { live } from "./_child.ts";
 import { current, NEVER } from "./current.ts";
 import { builtin, nodeProcess } from "./_node.ts";
@@ -26,18 +26,26 @@ export async function main(): Promise<void> {
   if (data.processes) adoptFrom(data.processes);
   current.buffers = data.buffers;
   current.port = data.port;
-  current.isCondemned = () => arena.participants.isStopped(arena.me);
+  const { participants, me } = arena;
+  const isWantedDead = () => !participants.mayBegin(me);
+  current.truce = {
+    setLoading: (on) => participants.store(me, S_LOADING, Number(on)),
+    isWantedDead,
+  };
 
-  // Holding a lock lets terminate() interrupt this thread: see worker.ts.
-  const release = holdLifeLock(arena.me);
-  if (current.isCondemned()) await NEVER;
   const watch = watchHeap(data.memoryLimitMb);
+  let release = () => {};
   await live(arena, {
-    ident: arena.participants.load(arena.me, S_IDENT),
+    ident: participants.load(me, S_IDENT),
     exit: (code) => Deno.exit(code),
     onLeave: (listener) => {
       globalThis.addEventListener("unload", listener);
       nodeProcess().on("exit", listener);
+    },
+    // As late as can be: what Deno makes when it is first touched is made by now.
+    brace: () => {
+      release = holdLifeLock(me);
+      return isWantedDead() ? NEVER : undefined;
     },
     release: () => {
       clearInterval(watch);
@@ -46,6 +54,7 @@ export async function main(): Promise<void> {
   });
 }
 
+/** Holding a lock lets `terminate()` interrupt this thread: see `worker.ts`. */
 function holdLifeLock(token: number): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
   // Not `Navigator &`: Deno checks the modules of threads against types in which

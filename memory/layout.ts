@@ -94,7 +94,7 @@ export const S_LOCKS_HELD = 9;
 export const S_BIRTH = 10;
 /** Number that tells participants apart, never reused · claimer. */
 export const S_IDENT = 11;
-/** 1 once it was asked to end by force · its parent · mutexes. */
+/** One of the `ENDING_…` stages · its parent · itself, mutexes. */
 export const S_ENDING = 12;
 /** Written by the child as it ends: see `contexts/` · child · its parent. */
 export const S_EXIT_NOTE = 13;
@@ -116,6 +116,11 @@ export const S_PLACES = 17;
  * Its socket plus one, 0 if it has none: see `_doorbell.ts` · owner · who buries it.
  */
 export const S_SOCKET = 18;
+/**
+ * 1 while it loads modules of the user's, when a thread must not be interrupted ·
+ * owner · its parent.
+ */
+export const S_LOADING = 19;
 /** First word of the wait entries. */
 export const S_ENTRIES = 20;
 
@@ -138,6 +143,13 @@ export const SLOT_LEFT = 3;
 export const SLOT_DEAD = 4;
 /** Its owner left and has ended, and locks are still held in its name. */
 export const SLOT_KEPT = 5;
+
+/** Nobody wants it ended by force. */
+export const ENDING_NOT = 0;
+/** It is to begin nothing any more, and will be ended soon. */
+export const ENDING_SOON = 1;
+/** It is being ended. */
+export const ENDING_NOW = 2;
 
 // ---- a wait entry -----------------------------------------------------------
 

@@ -38,9 +38,9 @@ export { NOT_YET, TIMED_OUT } from "./waiting.ts";
 export type { Attempt, Manner, Waiting, WaitOptions } from "./waiting.ts";
 export {
   S_BIRTH,
-  S_ENDING,
   S_EXIT_NOTE,
   S_IDENT,
+  S_LOADING,
   S_PARENT,
   S_PID,
 } from "./layout.ts";

@@ -160,7 +160,29 @@ export class Participants {
    */
   condemn(token: number): void {
     if (!this.isCurrent(token)) return;
-    this.#store(token, at.S_ENDING, 1);
+    this.#store(token, at.S_ENDING, at.ENDING_NOW);
+  }
+
+  /**
+   * Says that the owner will be ended by force as soon as it can be, and is to begin
+   * nothing any more. Until then it runs, and nothing may be taken from it.
+   *
+   * @param token Its token.
+   */
+  announceEnd(token: number): void {
+    if (!this.isCurrent(token)) return;
+    this.#store(token, at.S_ENDING, at.ENDING_SOON);
+  }
+
+  /** Whether the owner is being ended by force. */
+  isCondemned(token: number): boolean {
+    return this.load(token, at.S_ENDING) === at.ENDING_NOW;
+  }
+
+  /** Whether the owner may begin something: nobody wants it ended. */
+  mayBegin(token: number): boolean {
+    return this.isCurrent(token) &&
+      this.load(token, at.S_ENDING) === at.ENDING_NOT;
   }
 
   /**
@@ -265,7 +287,7 @@ export class Participants {
     const pid = Atomics.load(this.#words, base + at.S_PID);
     // A process that was asked to end may go on for as long as it likes.
     if (pid !== 0) return this.#memory.hasEnded(pid);
-    return Atomics.load(this.#words, base + at.S_ENDING) === 1;
+    return this.isCondemned(token);
   }
 
   /**

@@ -991,6 +991,87 @@ contract(
   { methods: ["worker"] },
 );
 
+// Deno would panic if it were interrupted while it makes a part of itself.
+contract(
+  "Process.kill() of a thread that loads parts of Deno leaves the program alive",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      import { begun } from "./begin.ts";
+      import { target } from "./target.ts";
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        for (let i = 0; i < ${KILLS}; i++) {
+          const child = new Process({ target });
+          child.start();
+          while (!Deno.readTextFileSync(begun));
+          // Somewhere in what follows; a timer would be too coarse.
+          const momentMs = performance.now() + i / 4;
+          while (performance.now() < momentMs);
+          child.kill();
+          await child.join();
+          Deno.writeTextFileSync(begun, "");
+        }
+        console.log("alive");
+      }
+    `,
+      {
+        files: {
+          "begin.ts": `
+            import { parentProcess } from "${LIBRARY}";
+            export const begun = import.meta.dirname + "/begun.txt";
+            if (parentProcess()) Deno.writeTextFileSync(begun, "yes");
+          `,
+          "begun.txt": "",
+          "target.ts": `
+            import "./begin.ts";
+            import "node:http";
+            import "node:crypto";
+            import "node:child_process";
+            export function target(): void {}
+          `,
+        },
+      },
+    );
+    assertEquals(end.stdout, "alive\n", describeEnd(end));
+    assertEquals(end.stderr, "");
+  },
+);
+
+contract(
+  "Process.kill() of a child whose module never has been loaded ends it",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      import { target } from "./target.ts";
+      if (import.meta.main) {
+        const { Process } = getContext("${ctx.getStartMethod()}");
+        const child = new Process({ target });
+        child.start();
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        const start = performance.now();
+        child.kill();
+        await child.join();
+        console.log(child.exitCode, performance.now() - start < 2000);
+        Deno.exit();
+      }
+    `,
+      {
+        files: {
+          "target.ts": `
+            import { parentProcess } from "${LIBRARY}";
+            while (parentProcess());
+            export function target(): void {}
+          `,
+        },
+      },
+    );
+    assertEquals(end.stdout, "-9 true\n", describeEnd(end));
+  },
+);
+
 contract(
   "Process.join() in the moment in which the child ends tells that it has",
   async (ctx) => {

@@ -248,6 +248,26 @@ eachKind(
   ["worker"],
 );
 
+eachKind(
+  "Participants.announceEnd() takes nothing from one that is to begin nothing",
+  ({ arena }) => {
+    const { participants } = arena;
+    const token = participants.claim(0);
+    participants.enter(token, 0);
+    assert(participants.mayBegin(token));
+    participants.announceEnd(token);
+    assertEquals(participants.mayBegin(token), false);
+    assertEquals(participants.isCondemned(token), false);
+    assertEquals(participants.isStopped(token), false);
+    participants.condemn(token);
+    assertEquals(participants.mayBegin(token), false);
+    assert(participants.isCondemned(token));
+    arena.bury(token);
+    assertEquals(participants.mayBegin(token), false, "its place is another's");
+  },
+  ["worker"],
+);
+
 /** Nobody has this process id. */
 const GONE = 2 ** 22 + 1;
 
