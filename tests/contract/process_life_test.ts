@@ -969,7 +969,7 @@ contract("A thread starts without being type-checked", async () => {
 }, { methods: ["worker"] });
 
 contract(
-  "Process.kill() of a thread that starts, at any moment, ends it",
+  "Process.kill() at any moment of the start of a thread ends it",
   async (ctx) => {
     const start = performance.now();
     const measured = new ctx.Process({ target: nothing });
@@ -993,7 +993,7 @@ contract(
 
 // Deno would panic if it were interrupted while it makes a part of itself.
 contract(
-  "Process.kill() of a thread that loads parts of Deno leaves the program alive",
+  "Process.kill() of a child that loads leaves the program alive",
   async (ctx) => {
     const end = await runProgram(
       `
