@@ -137,10 +137,26 @@ const SETTLE_MS = 200;
  * time the bell rang while the loop was in the middle of a turn.)
  */
 const MOST_TURNS = 32;
-/** Looks before blocking, at most: together as long as a wake takes. */
-const MOST_LOOKS = 4;
+/**
+ * Looks before blocking: 5 to 10 µs each, together as long as a wake takes where it
+ * takes long (20 µs on one machine, 120 on another). If they were shorter than that,
+ * one that looks in vain, and has to be woken, would make the other one do so too,
+ * and so on until both have given up.
+ */
+const MOST_LOOKS = 16;
+/**
+ * The same after they have been given up: where both sides have, each has to be woken
+ * for each message, until one looks for as long as that takes. (A number through a
+ * pipe and back took 200 µs for ever, not 7, with 4 looks here and above.)
+ */
+const LONG_LOOKS = 32;
 /** After turning or looking in vain it is tried again, after so many sleeps. */
 const RETRY_AFTER = 16;
+/**
+ * Looking long in vain doubles that, up to here: on one processor it costs 230 µs,
+ * in which the other side gets nowhere.
+ */
+const LATEST_RETRY_AFTER = 64;
 
 /** One wait in progress in this participant. */
 interface Waiter {
@@ -191,6 +207,7 @@ export class Waiting {
   /** How often to look before the next time this thread is blocked. */
   #looks = MOST_LOOKS;
   #sleepsUntilLook = RETRY_AFTER;
+  #lookAfter = RETRY_AFTER;
   #onSlice: (() => void) | undefined;
   #onListen: (() => void) | undefined;
 
@@ -332,12 +349,16 @@ export class Waiting {
    * @param attempt What to try.
    * @param options How long to wait. A signal can only have been aborted before:
    * nothing can abort it while the thread blocks.
+   * @param mostLooks How often to look at most before it sleeps: less often for who
+   * has looked already.
+   * @default mostLooks {LONG_LOOKS}
    * @returns What the attempt gave, or {@linkcode TIMED_OUT}.
    */
   waitSync<T>(
     keys: readonly number[],
     attempt: Attempt<T>,
     options: WaitOptions = {},
+    mostLooks: number = LONG_LOOKS,
   ): T | typeof TIMED_OUT {
     const { timeout } = checkedLimits(options);
     const first = attempt();
@@ -363,7 +384,7 @@ export class Waiting {
         const leftMs = deadline - nowMs;
         if (leftMs <= 0) return TIMED_OUT;
         this.#handOn();
-        if (!this.#seesRing(seen)) {
+        if (!this.#seesRing(seen, mostLooks)) {
           Atomics.store(words, sleeping, 1);
           this.#memory.sleepSync(words, bell, seen, Math.min(leftMs, SLICE_MS));
           Atomics.store(words, sleeping, wasSleeping);
@@ -400,16 +421,21 @@ export class Waiting {
    * through a pipe and back 18 to 28 µs, not 5. How often follows success: on a
    * processor that both share, the other one gets on only when this one sleeps.
    */
-  #seesRing(seen: number): boolean {
+  #seesRing(seen: number, mostLooks: number): boolean {
     if (this.#looks === 0 && --this.#sleepsUntilLook > 0) return false;
-    this.#sleepsUntilLook = RETRY_AFTER;
-    const most = this.#looks || MOST_LOOKS;
+    const most = Math.min(this.#looks || LONG_LOOKS, mostLooks);
     for (let i = 0; i < most; i++) {
       if (this.#memory.look(this.#words, this.#slot + at.S_BELL, seen)) {
-        this.#looks = MOST_LOOKS;
+        // Half of them to spare: so it goes on while the other side has to be woken.
+        this.#looks = Math.min(Math.max(2 * (i + 1), MOST_LOOKS), LONG_LOOKS);
+        this.#lookAfter = RETRY_AFTER;
         return true;
       }
     }
+    if (this.#looks === 0) {
+      this.#lookAfter = Math.min(this.#lookAfter * 2, LATEST_RETRY_AFTER);
+    }
+    this.#sleepsUntilLook = this.#lookAfter;
     this.#looks >>= 1;
     return false;
   }

@@ -105,6 +105,8 @@ const LOOKS = 32;
  * without, and Deno complains when it is terminated while it blocks.
  */
 const BLOCK_MS = 2;
+/** It has looked before; with 64 workers on 2 cores more would keep others from work. */
+const BLOCK_LOOKS = 4;
 /** Let the event loop turn this often, in milliseconds, while there is work. */
 const TURN_MS = 10;
 /** Look at the memory after a task that took so long, in milliseconds … */
@@ -290,6 +292,7 @@ class PoolWorkerMain {
       [orders.itemsKey],
       () => this.#take() || NOT_YET,
       { timeout: BLOCK_MS },
+      BLOCK_LOOKS,
     );
     return outcome !== TIMED_OUT;
   }

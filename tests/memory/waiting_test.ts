@@ -8,6 +8,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { checkedTimeout, keyOf, NOT_YET, TIMED_OUT } from "../../memory/mod.ts";
 import { Ring, RING_BYTES } from "../../memory/ring.ts";
 import type { Arena, WaitOptions } from "../../memory/mod.ts";
+import type { Memory } from "../../memory/memory.ts";
+import { Waiting } from "../../memory/waiting.ts";
 import * as at from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";
 import { putNumber, takeNumber } from "./fixtures/messages.ts";
@@ -748,6 +750,53 @@ eachKind(
     permits.release();
     await child.finished();
     assertEquals(gate.value, 1);
+  },
+);
+
+eachKind(
+  "Waiting.waitSync() need not sleep because it once had to, where a wake is slow",
+  ({ arena }) => {
+    /** How often one looks until the other side has woken up and answered. */
+    const SLOW_WAKE = 12;
+    const NEVER = Infinity;
+    let [answersAfter, hasAnswered, looks, sleeps] = [SLOW_WAKE, false, 0, 0];
+    const memory = {
+      own: () => {},
+      look: () => hasAnswered = ++looks >= answersAfter,
+      sleepSync: () => {
+        sleeps++;
+        hasAnswered = true;
+      },
+    } as unknown as Memory;
+    const { participants, me } = arena;
+    const waiting = new Waiting(tableOf(arena), memory, participants, me);
+    const ask = () => {
+      [looks, hasAnswered] = [0, false];
+      waiting.waitSync([1], () => hasAnswered || NOT_YET);
+    };
+    const sleepsOf = (asks: number) => {
+      sleeps = 0;
+      for (let i = 0; i < asks; i++) ask();
+      return sleeps;
+    };
+    assertEquals(sleepsOf(10), 0);
+    answersAfter = NEVER;
+    assertEquals(sleepsOf(1), 1, "something has come in between");
+    answersAfter = SLOW_WAKE;
+    assert(sleepsOf(100) <= 20);
+    assertEquals(sleepsOf(10), 0, "it is as before");
+    // On a processor that both share it hardly looks at all.
+    answersAfter = NEVER;
+    let all = 0;
+    for (let i = 0; i < 1000; i++) {
+      ask();
+      all += looks;
+    }
+    assert(all < 1000, `${all} looks before 1000 sleeps`);
+    // Nor is it slow for ever after that.
+    answersAfter = SLOW_WAKE;
+    sleepsOf(100);
+    assertEquals(sleepsOf(100), 0);
   },
 );
 
