@@ -36,6 +36,11 @@ export interface Command {
 const PATIENCE_MS = 90_000;
 /** A side that takes longer than this for a round has no further one. */
 const SLOW_MS = 8000;
+/**
+ * Between its going on and its round, in milliseconds: all the timers that have come
+ * due while it was stopped strike at once, in each of its 64 workers.
+ */
+const SETTLE_MS = 50;
 /** How long it may take to end. */
 const END_MS = 5000;
 /** So much of what it complains about is shown. */
@@ -89,6 +94,7 @@ export class Side {
   async round(): Promise<void> {
     if (this.isSlow) return;
     this.#signal("SIGCONT");
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const start = performance.now();
     await this.#guarded(async () => {
       await this.#input.write(new TextEncoder().encode("go\n"));
