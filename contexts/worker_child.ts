@@ -29,7 +29,12 @@ export async function main(): Promise<void> {
   const { participants, me } = arena;
   const isWantedDead = () => !participants.mayBegin(me);
   current.truce = {
-    setLoading: (on) => participants.store(me, S_LOADING, Number(on)),
+    setLoading: (on) => {
+      // It may have been buried while it loaded: then the place is another's.
+      if (participants.isCurrent(me)) {
+        participants.store(me, S_LOADING, Number(on));
+      }
+    },
     isWantedDead,
   };
 
