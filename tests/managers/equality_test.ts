@@ -186,7 +186,8 @@ Deno.test("circles and what is nested too deep are equal if made in the same way
 });
 
 Deno.test("what has no content is equal to itself only", () => {
-  const proxy = () => new BaseProxy({ session: {} } as unknown as Origin);
+  const proxy = () =>
+    new BaseProxy({ session: { release: () => {} } } as unknown as Origin);
   for (const make of [proxy, () => () => {}, () => Promise.resolve()]) {
     const value = make();
     assert(isEqualTo(value)(value));
