@@ -1040,6 +1040,47 @@ contract(
 );
 
 contract(
+  "Process.kill() of a child that loads keeps its target from beginning",
+  async (ctx) => {
+    const end = await runProgram(
+      `
+      import { getContext } from "${LIBRARY}";
+      import { begun, target } from "./target.ts";
+      if (import.meta.main) {
+        const child = new (getContext("${ctx.getStartMethod()}").Process)({ target });
+        child.start();
+        while (!Deno.readTextFileSync(begun));
+        child.kill();
+        // Too busy to interrupt it when it has loaded.
+        const start = performance.now();
+        while (performance.now() - start < 300);
+        await child.join();
+        console.log(child.exitCode, Deno.readTextFileSync(begun));
+      }
+    `,
+      {
+        files: {
+          "begun.txt": "",
+          "target.ts": `
+            import { parentProcess } from "${LIBRARY}";
+            export const begun = import.meta.dirname + "/begun.txt";
+            if (parentProcess()) {
+              Deno.writeTextFileSync(begun, "loads");
+              const start = performance.now();
+              while (performance.now() - start < 100);
+            }
+            export function target(): void {
+              Deno.writeTextFileSync(begun, "runs");
+            }
+          `,
+        },
+      },
+    );
+    assertEquals(end.stdout, "-9 loads\n", describeEnd(end));
+  },
+);
+
+contract(
   "Process.kill() of a child whose module never has been loaded ends it",
   async (ctx) => {
     const end = await runProgram(
