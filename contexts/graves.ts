@@ -2,7 +2,8 @@
  * What a thread may still touch that has been ended.
  *
  * Deno tells of the end of a thread before its last steps have been made. Whatever
- * runs is interrupted, but a module that was being loaded is not loaded any more:
+ * runs is interrupted, but a module that was being loaded (by the user's own import:
+ * with those of this package its end waits, see `worker.ts`) is not loaded any more:
  * that rejects, with `null`, and what awaits it runs, on a busy machine tens of
  * milliseconds after everybody has been told. It looks whether it has been buried
  * before it writes, and may lose its processor between the look and the write. So
