@@ -12,6 +12,7 @@ import type { SyncManager, WaitOptions } from "../../mod.ts";
 import { start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
+import { countedSignal } from "../_support/listeners.ts";
 import { isPortable } from "../_support/portable.ts";
 import * as work from "../fixtures/pool_targets.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -192,9 +193,9 @@ const ways: Record<string, Way> = {
 };
 
 /** What a wait gives when its time is up. */
-async function late(wait: Wait, timeout: number): Promise<Late> {
+async function late(wait: Wait, limits: WaitOptions): Promise<Late> {
   try {
-    const value = await wait({ timeout });
+    const value = await wait(limits);
     return Array.isArray(value) ? Deno.inspect(value) : value as Late;
   } catch (error) {
     return (error as Error).name;
@@ -236,7 +237,10 @@ for (const [name, [whenLate, make]] of Object.entries(ways)) {
 
     for (const timeout of [0, -1, SHORT_MS]) {
       const wait = await make(world);
-      assertEquals(await late(wait, timeout), whenLate, `after ${timeout} ms`);
+      const { signal, count } = countedSignal();
+      const result = await late(wait, { timeout, signal });
+      assertEquals(result, whenLate, `after ${timeout} ms`);
+      assertEquals(count(), 0, "listeners that a lasting signal is left with");
     }
     const reason = new Error("mine");
     for (const signal of [AbortSignal.abort(reason), abortedSoon(reason)]) {

@@ -27,6 +27,7 @@ import type { Pool, Progress } from "../../pool/mod.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { collectGarbage } from "../_support/garbage.ts";
+import { countedSignal } from "../_support/listeners.ts";
 import { Mailbox, SharedGate } from "../_support/meeting.ts";
 import { childThreads } from "../_support/proc.ts";
 import * as copies from "../fixtures/pool_copies.ts";
@@ -372,21 +373,10 @@ contract(
 
 contract("a signal that outlives its work is let go", async (ctx) => {
   await using pool = new ctx.Pool(1);
-  const { signal } = new AbortController();
-  let listeners = 0;
-  for (const [name, change] of [["add", 1], ["remove", -1]] as const) {
-    const method = `${name}EventListener` as const;
-    const original = signal[method].bind(signal) as (...args: never[]) => void;
-    Object.defineProperty(signal, method, {
-      value: (...args: never[]) => {
-        listeners += change;
-        original(...args);
-      },
-    });
-  }
+  const { signal, count } = countedSignal();
 
   const result = pool.applyAsync(work.square, [2], { signal });
-  assertEquals(listeners, 1);
+  assertEquals(count(), 1);
   assertEquals(await result.get({ signal }), 4);
   await pool.map(work.square, [1, 2], { signal });
   await assertRejects(() => pool.apply(work.toInt, ["x"], { signal }));
@@ -397,7 +387,7 @@ contract("a signal that outlives its work is let go", async (ctx) => {
   // Nor does an iterator have to be asked once more than it has results.
   const asked = pool.imap(work.square, [1, 2], { signal });
   for (let i = 0; i < 2; i++) await asked.next();
-  assertEquals(listeners, 0);
+  assertEquals(count(), 0);
   const left = pool.imap(work.square, numbers(100), { signal });
   await left.next({ signal });
   await left.return();
@@ -405,7 +395,7 @@ contract("a signal that outlives its work is let go", async (ctx) => {
     () => pool.imap(work.slowly, [100]).next({ signal, timeout: 1 }),
     TimeoutError,
   );
-  assertEquals(listeners, 0);
+  assertEquals(count(), 0);
 });
 
 // ---- retries, failures, limits, progress ---------------------------------------------
