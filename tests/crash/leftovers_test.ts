@@ -146,26 +146,42 @@ once("RT-02 a program that ends in good order leaves no folder", async () => {
   }
 });
 
+/** Has a program make named memory and end; the result lists what is left of it. */
+async function leaveNames(
+  signal: "SIGTERM" | "SIGKILL",
+): Promise<() => string[]> {
+  await using killed = await startProgram(`
+    import { getContext } from "${FRONT_DOOR}";
+    const { SharedMemory, ShareableList } = getContext("spawn");
+    const memory = new SharedMemory({ create: true, size: 100 });
+    const list = new ShareableList([1, 2, 3]);
+    console.log("names", memory.name, list.shm.name);
+    setInterval(() => {}, 1e6);
+  `);
+  const [, ...names] = await killed.says(/names (\S+) (\S+)\n/);
+  const there = () => {
+    const all = namesIn("/dev/shm");
+    return names.filter((name) => all.includes(name!)) as string[];
+  };
+  assertEquals(there(), names);
+  killed.signal(signal);
+  assertEquals((await killed.ended).signal, signal);
+  return there;
+}
+
 // Portable memory has no file of its own for each name: it goes with the program.
 for (const signal of isPortable ? [] : ["SIGTERM", "SIGKILL"] as const) {
   once(
     `RT-01 named memory of a program that ended by ${signal} is removed by the next one`,
     async () => {
-      await using killed = await startProgram(`
-      import { getContext } from "${FRONT_DOOR}";
-      const { SharedMemory, ShareableList } = getContext("spawn");
-      const memory = new SharedMemory({ create: true, size: 100 });
-      const list = new ShareableList([1, 2, 3]);
-      console.log("names", memory.name, list.shm.name);
-      setInterval(() => {}, 1e6);
-    `);
-      const [, ...names] = await killed.says(/names (\S+) (\S+)\n/);
-      const there = () =>
-        names.filter((name) => namesIn("/dev/shm").includes(name!));
-      assertEquals(there(), names);
-      killed.signal(signal);
-      assertEquals((await killed.ended).signal, signal);
-      assertEquals(there(), names);
+      // Any program of this machine may be the next one: then once more.
+      const there = await (async () => {
+        for (let tries = 0; tries < 5; tries++) {
+          const there = await leaveNames(signal);
+          if (there().length > 0) return there;
+        }
+        throw new Error("Nothing is left of five programs");
+      })();
 
       const end = await runProgram(`
       import { getContext } from "${FRONT_DOOR}";
