@@ -176,11 +176,11 @@ for (const signal of isPortable ? [] : ["SIGTERM", "SIGKILL"] as const) {
     async () => {
       // Any program of this machine may be the next one: then once more.
       const there = await (async () => {
-        for (let tries = 0; tries < 5; tries++) {
+        for (let tries = 0; tries < 30; tries++) {
           const there = await leaveNames(signal);
           if (there().length > 0) return there;
         }
-        throw new Error("Nothing is left of five programs");
+        throw new Error("Nothing is left of 30 programs");
       })();
 
       const end = await runProgram(`

@@ -457,12 +457,12 @@ amongPrograms(
 async function leftBehind(
   how: "SIGTERM" | "SIGKILL" | "throw",
 ): Promise<string> {
-  for (let tries = 0; tries < 5; tries++) {
+  for (let tries = 0; tries < 30; tries++) {
     const name = freshName();
     await kill(name, how);
     if (filesOf(name).length === 2) return name; // the segment and its marker
   }
-  throw new Error("Five programs have not left a segment with its marker");
+  throw new Error("None of 30 programs has left a segment with its marker");
 }
 
 async function kill(name: string, how: "SIGTERM" | "SIGKILL" | "throw") {
