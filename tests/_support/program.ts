@@ -322,3 +322,19 @@ class Text {
     }
   }
 }
+
+/**
+ * What an attempt gives that nobody disturbed. Any other program of this machine may
+ * remove what a killed one has left, before it has been looked at: then once more.
+ *
+ * @param attempt Gives nothing if somebody came between.
+ */
+export async function undisturbed<T>(
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
+  for (let tries = 0; tries < 30; tries++) {
+    const outcome = await attempt();
+    if (outcome !== undefined) return outcome;
+  }
+  throw new Error("Each of 30 attempts found less than it should have");
+}

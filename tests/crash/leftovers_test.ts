@@ -7,7 +7,12 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { getContext } from "../../contexts/mod.ts";
 import { once } from "../_support/contract.ts";
 import { isPortable } from "../_support/portable.ts";
-import { describeEnd, runProgram, startProgram } from "../_support/program.ts";
+import {
+  describeEnd,
+  runProgram,
+  startProgram,
+  undisturbed,
+} from "../_support/program.ts";
 
 const FRONT_DOOR = import.meta.resolve("../../mod.ts");
 
@@ -146,10 +151,13 @@ once("RT-02 a program that ends in good order leaves no folder", async () => {
   }
 });
 
-/** Has a program make named memory and end; the result lists what is left of it. */
+/**
+ * Has a program make named memory and end; the result lists what is left of that.
+ * Nothing, if not all of it was left when it had ended.
+ */
 async function leaveNames(
   signal: "SIGTERM" | "SIGKILL",
-): Promise<() => string[]> {
+): Promise<(() => string[]) | undefined> {
   await using killed = await startProgram(`
     import { getContext } from "${FRONT_DOOR}";
     const { SharedMemory, ShareableList } = getContext("spawn");
@@ -166,7 +174,7 @@ async function leaveNames(
   assertEquals(there(), names);
   killed.signal(signal);
   assertEquals((await killed.ended).signal, signal);
-  return there;
+  return there().length === names.length ? there : undefined;
 }
 
 // Portable memory has no file of its own for each name: it goes with the program.
@@ -174,14 +182,7 @@ for (const signal of isPortable ? [] : ["SIGTERM", "SIGKILL"] as const) {
   once(
     `RT-01 named memory of a program that ended by ${signal} is removed by the next one`,
     async () => {
-      // Any program of this machine may be the next one: then once more.
-      const there = await (async () => {
-        for (let tries = 0; tries < 30; tries++) {
-          const there = await leaveNames(signal);
-          if (there().length > 0) return there;
-        }
-        throw new Error("Nothing is left of 30 programs");
-      })();
+      const there = await undisturbed(() => leaveNames(signal));
 
       const end = await runProgram(`
       import { getContext } from "${FRONT_DOOR}";

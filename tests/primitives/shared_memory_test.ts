@@ -5,7 +5,7 @@ import { bindTo } from "../../primitives/block.ts";
 import { names, SharedMemory } from "../../primitives/shared_memory.ts";
 import { collectGarbage } from "../_support/garbage.ts";
 import { isPortable } from "../_support/portable.ts";
-import { runProgram, startProgram } from "../_support/program.ts";
+import { runProgram, startProgram, undisturbed } from "../_support/program.ts";
 import type { Program } from "../_support/program.ts";
 import { eachKind, turns } from "./_sync_world.ts";
 import type { SyncWorld } from "./_sync_world.ts";
@@ -420,7 +420,7 @@ for (const how of ["SIGTERM", "SIGKILL", "throw"] as const) {
   amongPrograms(
     `SHM-13 SharedMemory of a killed program goes when it is next looked for (${how})`,
     async () => {
-      const name = await leftBehind(how);
+      const name = await undisturbed(() => leave(how));
       const { stderr } = await runProgram(ATTACH_AND_WRITE, { args: [name] });
       assert(
         stderr.includes(`shared memory "${name}" as there is none`),
@@ -450,19 +450,13 @@ amongPrograms(
   },
 );
 
-/**
- * The name of what a killed program has left. Any other program of this machine may
- * remove it: then what another one has left.
- */
-async function leftBehind(
+/** The name of what a killed program has left, if it was all left. */
+async function leave(
   how: "SIGTERM" | "SIGKILL" | "throw",
-): Promise<string> {
-  for (let tries = 0; tries < 30; tries++) {
-    const name = freshName();
-    await kill(name, how);
-    if (filesOf(name).length === 2) return name; // the segment and its marker
-  }
-  throw new Error("None of 30 programs has left a segment with its marker");
+): Promise<string | undefined> {
+  const name = freshName();
+  await kill(name, how);
+  return filesOf(name).length === 2 ? name : undefined; // segment and marker
 }
 
 async function kill(name: string, how: "SIGTERM" | "SIGKILL" | "throw") {
