@@ -304,10 +304,7 @@ eachKind(
       1,
       "async",
     );
-    await until(
-      () => arena.participants.load(child.token, S_SLEEPING) === 1,
-      "it sleeps",
-    );
+    await asleep(arena, child.token);
     child.kill();
     putNumber(ring, 1);
     await child.ended;
@@ -317,6 +314,42 @@ eachKind(
     );
     assertEquals(number, 1);
     assertEquals(ring.count, 0);
+  },
+);
+
+eachKind(
+  "Ring.tryTake() tells who waits for room of a take whose taker was killed",
+  async (world) => {
+    const { arena } = world;
+    let isMadeLater = 0;
+    for (let n = 1; n < ENOUGH; n++) {
+      const offset = arena.heap.allocate(RING_BYTES);
+      const ring = new Ring(arena, offset);
+      ring.limit({ maxItems: 1 });
+      putNumber(ring, 1);
+      let attempts = 0;
+      let hasPut = false;
+      const put = arena.waiting.wait([ring.spaceKey], () => {
+        attempts++;
+        return (hasPut = putNumber(ring, 2)) || NOT_YET;
+      });
+      await asleep(arena, arena.me);
+      const before = attempts;
+      const fate = new Fate();
+      const handle = arena.invite();
+      const victim = fated(fate, () => Arena.attach(handle));
+      const died = dieAt(fate, n, () => takeNumber(new Ring(victim, offset)));
+      arena.bury(victim.me);
+      await until(() => attempts > before, "nobody looks after a death");
+      if (!hasPut && takeNumber(ring) === undefined) isMadeLater++;
+      await put;
+      assertEquals(takeAll(ring), [2]);
+      ring.free();
+      arena.heap.free(offset, RING_BYTES);
+      if (died) continue;
+      assert(isMadeLater > 0, "none died between its take and the count");
+      return;
+    }
   },
 );
 
@@ -343,6 +376,10 @@ eachKind(
   },
   ["worker"],
 );
+
+async function asleep({ participants }: Arena, token: number): Promise<void> {
+  await until(() => participants.load(token, S_SLEEPING) === 1, "it sleeps");
+}
 
 function explain(where: string, check: () => void): void {
   try {
