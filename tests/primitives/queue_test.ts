@@ -754,6 +754,34 @@ each(
   },
 );
 
+for (const how of ["is left", "goes on"] as const) {
+  each(
+    `Queue loops end when the last that had an item ${how}`,
+    async (world) => {
+      const queue = new world.Queue<number>();
+      const { args: [theirs], dies } = world.participant(queue);
+      const { promise: isDone, resolve } = Promise.withResolvers<void>();
+      const first = Array.fromAsync(theirs);
+      const last = (async () => {
+        for await (const _ of theirs) {
+          await isDone;
+          if (how === "is left") break;
+        }
+      })();
+      assertEquals(await Promise.race([first, turn()]), "turn");
+      // For the first in line; the second for the other.
+      await queue.put(1);
+      await queue.put(2);
+      queue.close();
+      assertEquals(await Promise.race([first, turn()]), "turn");
+      resolve();
+      await last;
+      assertEquals(await first, [1]);
+      dies();
+    },
+  );
+}
+
 each("Queue loops count a queue that is in a message", async (world) => {
   const queue = new world.Queue<number>();
   const mail = new world.Queue<typeof queue>();
