@@ -19,7 +19,7 @@ export const LIBRARY: string = import.meta.resolve("../../contexts/mod.ts");
 export const CONFIG: string =
   new URL("../../deno.json", import.meta.url).pathname;
 
-/** A program that takes longer hangs. */
+/** A program that takes longer hangs, as a rule. */
 const LIMIT_MS = 40_000;
 /** What lies in a pipe has been read when nothing has come for so long. */
 const QUIET_MS = 100;
@@ -37,6 +37,12 @@ export interface ProgramOptions {
   flags?: readonly string[];
   /** Arguments of the program. */
   args?: readonly string[];
+  /**
+   * When it counts as one that hangs, and is ended, in milliseconds.
+   *
+   * @default {40_000}
+   */
+  limitMs?: number;
   /** Further files, by their path beside the program. */
   files?: Readonly<Record<string, string>>;
   /**
@@ -121,6 +127,7 @@ export class Program {
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #out: Text;
   readonly #err: Text;
+  readonly #limitMs: number;
   #hasEnded = false;
   #isLate = false;
 
@@ -135,6 +142,7 @@ export class Program {
     const [subcommand, ...rest] = flags ?? ["run", "--allow-all"];
     const module = main === undefined ? `${folder}/main.ts` : main?.(folder);
     this.#folder = folder;
+    this.#limitMs = options.limitMs ?? LIMIT_MS;
     const args = [
       subcommand!,
       "--quiet",
@@ -163,7 +171,7 @@ export class Program {
     this.#timer = setTimeout(() => {
       this.#isLate = true;
       this.killGroup();
-    }, LIMIT_MS);
+    }, this.#limitMs);
     this.ended = this.#end();
   }
 
@@ -254,7 +262,9 @@ export class Program {
     };
     if (this.#isLate) {
       throw new Error(
-        `The program takes longer than ${LIMIT_MS} ms\n${describeEnd(end)}`,
+        `The program takes longer than ${this.#limitMs} ms\n${
+          describeEnd(end)
+        }`,
       );
     }
     return end;

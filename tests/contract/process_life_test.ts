@@ -916,6 +916,9 @@ once(
   },
 );
 
+/** Checking the types of all of the library takes a loaded machine half a minute. */
+const CHECK_LIMIT_MS = 150_000;
+
 contract("Process runs in a program that is type-checked", async (ctx) => {
   const end = await runProgram(
     `
@@ -929,10 +932,10 @@ contract("Process runs in a program that is type-checked", async (ctx) => {
       }
     `,
     // Deno checks the modules of threads against other types.
-    { flags: ["run", "--check", "-A"] },
+    { flags: ["run", "--check", "-A"], limitMs: CHECK_LIMIT_MS },
   );
   assertEquals(end.stdout, "checked\n0\n", describeEnd(end));
-}, { methods: ["worker"] });
+}, { methods: ["worker"], limitMs: CHECK_LIMIT_MS });
 
 contract("A thread starts without being type-checked", async () => {
   // In an empty folder: Deno notes what it has checked, and checks it no more.
@@ -966,7 +969,7 @@ contract("A thread starts without being type-checked", async () => {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}, { methods: ["worker"] });
+}, { methods: ["worker"], limitMs: CHECK_LIMIT_MS });
 
 contract(
   "Process.kill() at any moment of the start of a thread ends it",
