@@ -377,6 +377,20 @@ each("POLL-X1 Connection.poll() passes its wake-up on", async (Pipe, world) => {
   world.kill(child);
 });
 
+each("POLL-X1 Connection.pollSync() does so, too", async (Pipe, world) => {
+  const [a, b] = Pipe<number>();
+  const child = world.another();
+  const theirs = world.give(b, child);
+  let message: Promise<number> | undefined;
+  world.arena.memory.sleepSync = () => {
+    message = theirs.recv();
+    a.sendSync(1);
+  };
+  assertEquals(b.pollSync({ timeout: Infinity }), true);
+  assertEquals(await message, 1);
+  world.kill(child);
+});
+
 each(
   "PICK-02 Connection can be sent through a connection",
   async (Pipe, world) => {

@@ -245,6 +245,12 @@ each("wait() passes its wake-up on", async (Pipe, world) => {
   await queue.put(2);
   assertEquals(await again, [queue]);
   assertEquals(await item, 2);
+  // For one alone it is not the waiting itself that does so.
+  const last = wait([b]);
+  const lastMessage = theirEnd.recv();
+  await a.send(3);
+  assertEquals(await last, [b]);
+  assertEquals(await lastMessage, 3);
   world.kill(child);
 });
 
