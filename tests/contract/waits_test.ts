@@ -13,6 +13,7 @@ import { start } from "../_support/children.ts";
 import { contract } from "../_support/contract.ts";
 import { until } from "../_support/gate.ts";
 import { countedSignal } from "../_support/listeners.ts";
+import { overlongTimers } from "../_support/timers.ts";
 import { isPortable } from "../_support/portable.ts";
 import * as work from "../fixtures/pool_targets.ts";
 import { SharedGate } from "../_support/meeting.ts";
@@ -21,6 +22,8 @@ import { stay } from "../fixtures/targets.ts";
 
 /** Waited out in full, so short. */
 const SHORT_MS = 20;
+/** Longer than a timer can be. */
+const YEARS_MS = 2 ** 40;
 const BYTES = new Uint8Array(900);
 
 /** Something to wait for that does not come. */
@@ -248,6 +251,14 @@ for (const [name, [whenLate, make]] of Object.entries(ways)) {
       const error = await assertRejects(() => wait({ signal }), Error);
       assertEquals(error, reason);
     }
+    {
+      using timers = overlongTimers();
+      const wait = await make(world);
+      const signal = abortedSoon(reason);
+      const limits = { timeout: YEARS_MS, signal };
+      assertEquals(await assertRejects(() => wait(limits), Error), reason);
+      assertEquals(timers.seen, []);
+    }
     const bad = [
       [{ timeout: NaN }, RangeError, /'timeout'/],
       [{ timeout: "5" }, TypeError, /'timeout'/],
@@ -264,6 +275,47 @@ for (const [name, [whenLate, make]] of Object.entries(ways)) {
     for (const end of ends) await end();
   });
 }
+
+contract(
+  "Time limits of a pool, a manager, a listener may be years",
+  async (ctx) => {
+    using timers = overlongTimers();
+    {
+      await using pool = new ctx.Pool({
+        processes: 2,
+        minProcesses: 1,
+        idleTimeout: YEARS_MS,
+        startTimeout: YEARS_MS,
+      });
+      const limits = { timeout: YEARS_MS };
+      const tasks = [1, 2, 3].map((n) =>
+        pool.applyAsync(work.square, [n], limits).get(limits)
+      );
+      assertEquals(await Promise.all(tasks), [1, 4, 9]);
+      assertEquals(await pool.map(work.square, [1, 2, 3], limits), [1, 4, 9]);
+    }
+    {
+      await using manager = await ctx.Manager({
+        shutdownTimeout: YEARS_MS,
+        handshakeTimeout: YEARS_MS,
+        handoverTimeout: YEARS_MS,
+      });
+      const list = await manager.list([1]);
+      assertEquals(await list.get(0), 1);
+    }
+    {
+      await using listener = new ctx.Listener(undefined, {
+        handshakeTimeout: YEARS_MS,
+      });
+      const accepted = listener.accept();
+      using client = await ctx.Client(listener.address);
+      using end = await accepted;
+      await client.send(1);
+      assertEquals(await end.recv(), 1);
+    }
+    assertEquals(timers.seen, []);
+  },
+);
 
 /** Ways of waiting that Python gives a time, or whether to block, as arguments. */
 const bareInPython = [
