@@ -838,7 +838,8 @@ Deno.test("a worker pipe cannot go to a process", async () => {
   const error = await assertRejects(() => b.send(a), EncodingError);
   assertMatch(error.message, /"worker".*"spawn"/);
   // The refused handle is not on its way.
-  const [d] = pipeFor("worker")();
+  const [d, e] = pipeFor("worker")();
+  using _held = e; // collected, it would be closed, and this end broken
   await d.send(1);
   c.close();
 });

@@ -138,7 +138,8 @@ each(
 );
 
 each("WAIT-07 wait() with a negative timeout looks once", async (Pipe) => {
-  const [a] = Pipe();
+  const [a, b] = Pipe();
+  using _held = b; // collected, it would be closed, and the other end ready
   const ms = await took(async () =>
     assertEquals(await wait([a], { timeout: -1 }), [])
   );
@@ -149,6 +150,7 @@ each(
   "WAIT-X1 wait() keeps the order, takes the end for ready, and waits for nothing",
   async (Pipe) => {
     const pipes = [Pipe(), Pipe(), Pipe(), Pipe()];
+    using _held = pipes[2]![1];
     const ends = pipes.map(([end]) => end);
     await pipes[3]![1].send(1);
     pipes[1]![1].close();
@@ -210,7 +212,8 @@ Deno.test("wait() waits for both kinds of memory at once", async () => {
 each(
   "wait() rejects with the signal's reason and leaves nothing behind",
   async (Pipe, { arena }) => {
-    const [a] = Pipe();
+    const [a, b] = Pipe();
+    using _held = b; // collected, it would be closed, and the other end ready
     const flag = new Flag();
     const reason = new Error("stop");
     const abort = new AbortController();
