@@ -647,6 +647,43 @@ eachKind(
 );
 
 eachKind(
+  "LESSON-04 Condition lets one sleep in the place of a killed waiter",
+  async (world) => {
+    const condition = makeOnLock(world);
+    const { arena, fate } = slow(world);
+    const there = world.give(condition, arena);
+    const { signal } = world.afterlife;
+    let hasActed = true;
+    for (let n = 1; hasActed; n++) {
+      const other = world.another();
+      // So many sleeps of the dead would take all threads for blocking calls.
+      other.memory.sleep = () => new Promise(() => {});
+      const doomed = waitOnce(world.give(condition, other), { signal });
+      await waitersReach(condition, 1);
+      const clearing = waitOnce(there);
+      await waitersReach(condition, 2);
+      let late: Promise<boolean> | undefined;
+      const joins = () => {
+        condition.acquireSync({ timeout: 0 });
+        late = condition.wait().finally(() => condition.release());
+      };
+      const acted = fate.arm(n, "any", joins);
+      world.kill(other, doomed); // it looks now, and is interrupted once
+      world.arena.participants.store(other.me, S_SLEEPING, 0);
+      await turns();
+      hasActed = acted();
+      fate.disarm();
+      const woken = late ? [clearing, late] : [clearing];
+      await waitersReach(condition, woken.length);
+      const asleep = woken.map(() => "waits");
+      assertEquals(await look(...woken), asleep, `joined at access ${n}`);
+      notify(condition, woken.length);
+      assertEquals(await Promise.all(woken), woken.map(() => true));
+    }
+  },
+);
+
+eachKind(
   "LESSON-04 Condition gives it on once if the one who declined it is killed",
   async (world) => {
     const condition = makeOnLock(world);
