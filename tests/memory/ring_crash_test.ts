@@ -10,7 +10,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Arena, NOT_YET } from "../../memory/mod.ts";
-import { Ring, RING_BYTES } from "../../memory/ring.ts";
+import { LEFT, Ring, RING_BYTES } from "../../memory/ring.ts";
 import { S_SLEEPING } from "../../memory/layout.ts";
 import { until } from "../_support/gate.ts";
 import { dieAt, Fate, fated } from "./fixtures/fate.ts";
@@ -109,11 +109,14 @@ class Patient {
     const { arena: _arena } = this.#world;
     const claimed = ring.hasItem;
     const counted = ring.count;
+    ring.tryTake(() => LEFT); // which mends, and takes nothing
+    const mended = ring.count;
     if (order === "puts first") assert(putNumber(ring, AFTERWARDS));
     const found = takeAll(ring);
     if (order === "puts first") assertEquals(found.pop(), AFTERWARDS);
     // Who dies in a take leaves no room that is not there.
     assert(this.#maySayLess || counted >= found.length, "too few counted");
+    assert(this.#maySayLess || mended === found.length, "not counted rightly");
     if (order !== "puts first") {
       assert(found.length === 0 || claimed, "hasItem has missed a message");
       assertEquals(ring.hasItem, false);
